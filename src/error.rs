@@ -1,0 +1,157 @@
+//! Every failure in the words of the domain. Knows nothing of HTTP: `http::error` maps it.
+
+use serde_json::Value;
+
+/// What the service's functions return.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A failure, by whose fault it is. `Display` of the first group is meant for the caller; the
+/// sources of the second group are for the log only.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The request carries no bearer token.
+    #[error("Not authenticated")]
+    NotAuthenticated,
+    /// The authorization header is not a bearer token.
+    #[error("Invalid authentication credentials")]
+    NotBearer,
+    /// The token does not verify.
+    #[error("Could not validate credentials")]
+    InvalidToken,
+    /// The request names another tenant than the token.
+    #[error("Tenant ID in request does not match authenticated tenant")]
+    TenantMismatch,
+    /// The caller's role does not allow it.
+    #[error("Administrator role required")]
+    AdminRequired,
+    /// What was asked for is not there, or belongs to another tenant.
+    #[error("{0}")]
+    NotFound(String),
+    /// One or more inputs are wrong; nothing was changed.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Invalid(Vec<FieldError>),
+    /// The body could not be read at all (not UTF-8, broken off).
+    #[error("There was an error parsing the body")]
+    UnreadableBody,
+    /// The body is larger than the service takes.
+    #[error("Request body is larger than {limit} bytes")]
+    BodyTooLarge {
+        /// The limit in bytes.
+        limit: usize,
+    },
+
+    /// All training slots and the queue before them are taken.
+    #[error("All training slots are busy; try again later")]
+    Busy {
+        /// Seconds after which a retry makes sense.
+        retry_after: u32,
+    },
+    /// The training was cancelled before it ended.
+    #[error("The training was cancelled")]
+    Cancelled,
+    /// A dependency does not answer.
+    #[error("{dependency} is not available")]
+    Unavailable {
+        /// Name of the dependency as an operator knows it.
+        dependency: &'static str,
+        /// Why, for the log.
+        #[source]
+        source: BoxError,
+    },
+    /// The stored model file is missing or does not match its checksum.
+    #[error("The stored {model} is missing or corrupt; train a new version")]
+    CorruptArtifact {
+        /// Model type and version.
+        model: String,
+        /// Why, for the log.
+        #[source]
+        source: BoxError,
+    },
+    /// Tenant data was asked for outside a tenant scope: a defect of ours, never a request's.
+    #[error("No tenant scope")]
+    NoTenantScope,
+    /// Anything else that should not happen.
+    #[error("Internal error")]
+    Internal(#[source] BoxError),
+}
+
+/// The cause of a failure.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+impl Error {
+    /// A stable name for logs and metrics.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotAuthenticated => "not_authenticated",
+            Self::NotBearer => "not_bearer",
+            Self::InvalidToken => "invalid_token",
+            Self::TenantMismatch => "tenant_mismatch",
+            Self::AdminRequired => "admin_required",
+            Self::NotFound(_) => "not_found",
+            Self::Invalid(_) => "invalid",
+            Self::UnreadableBody => "unreadable_body",
+            Self::BodyTooLarge { .. } => "body_too_large",
+            Self::Busy { .. } => "busy",
+            Self::Cancelled => "cancelled",
+            Self::Unavailable { .. } => "unavailable",
+            Self::CorruptArtifact { .. } => "corrupt_artifact",
+            Self::NoTenantScope => "no_tenant_scope",
+            Self::Internal(_) => "internal",
+        }
+    }
+
+    /// An unexpected failure with its cause.
+    pub fn internal(source: impl Into<BoxError>) -> Self {
+        Self::Internal(source.into())
+    }
+
+    /// One wrong input.
+    #[must_use]
+    pub fn invalid(error: FieldError) -> Self {
+        Self::Invalid(vec![error])
+    }
+}
+
+/// One wrong input, in the shape of pydantic's error list.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct FieldError {
+    /// Stable name of the rule that was broken (`missing`, `float_type`, ...).
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// Where: `["body", "features", "year"]`; numbers are list positions.
+    pub loc: Vec<Value>,
+    /// What is wrong, for a person.
+    pub msg: String,
+    /// The offending value.
+    pub input: Value,
+    /// Numbers and names that the message mentions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ctx: Option<Value>,
+}
+
+impl FieldError {
+    /// An error at `path` below the body, such as `["features", "year"]`.
+    pub fn body<L: Into<Value>>(
+        kind: &'static str,
+        path: impl IntoIterator<Item = L>,
+        msg: impl Into<String>,
+        input: Value,
+    ) -> Self {
+        let loc = std::iter::once(Value::from("body")).chain(path.into_iter().map(Into::into)).collect();
+        Self { kind, loc, msg: msg.into(), input, ctx: None }
+    }
+
+    /// Adds the context of the message.
+    #[must_use]
+    pub fn with_ctx(mut self, ctx: Value) -> Self {
+        self.ctx = Some(ctx);
+        self
+    }
+}
+
+impl std::fmt::Display for FieldError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.msg)
+    }
+}

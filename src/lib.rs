@@ -1,0 +1,11 @@
+//! binah-ml: tenant-safe training and prediction of tree ensembles over HTTP.
+//!
+//! The flow, and the rooms it passes through in the order a request meets them:
+//! request -> who is asking ([`auth`]) -> train ([`training`]) | predict ([`inference`])
+//! -> rows ([`features`]) -> model ([`forest`], [`xgboost`]) -> versions ([`registry`])
+//! -> MLflow ([`tracking`]) -> response ([`http`]). `ARCHITECTURE.md` walks through both.
+
+pub mod error;
+pub mod forest;
+
+pub use error::{Error, Result};
