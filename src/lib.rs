@@ -5,7 +5,12 @@
 //! -> rows ([`features`]) -> model ([`forest`], [`xgboost`]) -> versions ([`registry`])
 //! -> MLflow ([`tracking`]) -> response ([`http`]). `ARCHITECTURE.md` walks through both.
 
+pub mod auth;
+pub mod catalog;
 pub mod error;
+pub mod features;
 pub mod forest;
+pub mod inference;
+pub mod training;
 
 pub use error::{Error, Result};

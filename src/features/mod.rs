@@ -1,0 +1,8 @@
+//! Rows as typed columns: where training data and a prediction's input become numbers.
+
+pub mod inline;
+pub mod schema;
+pub mod table;
+
+pub use schema::{Feature, FeatureKind, FeatureSchema};
+pub use table::{Column, ColumnValues, FeatureTable};

@@ -1,0 +1,307 @@
+//! The features of a model: kept with it, and applied to every later row in the same way.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::table::{ColumnValues, FeatureTable, MISSING};
+use crate::{
+    catalog::{FeatureKindSpec, ModelType},
+    error::{Error, FieldError, Result},
+    forest::Matrix,
+};
+
+/// The features of a model in model order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FeatureSchema {
+    /// One entry a column of the model's matrix.
+    pub features: Vec<Feature>,
+    /// What the model predicts; `None` for an unsupervised one.
+    pub target: Option<String>,
+}
+
+/// One feature of a model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Feature {
+    /// Key in a request's `features`.
+    pub name: String,
+    /// How its values become numbers.
+    #[serde(flatten)]
+    pub kind: FeatureKind,
+}
+
+/// How the values of a feature become numbers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum FeatureKind {
+    /// The number itself; a boolean is 0 or 1.
+    Numeric,
+    /// The position of the name in `categories`.
+    Categorical {
+        /// The names that were seen in training, in ascending order.
+        categories: Vec<String>,
+        /// Names that the numbers 1, 2, ... stand for.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        numbered: Vec<String>,
+    },
+}
+
+/// A row as the model takes it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EncodedRow {
+    /// One value a feature; NaN is missing.
+    pub values: Vec<f32>,
+    /// Keys that the model does not know.
+    pub ignored: Vec<String>,
+    /// Features whose category was not seen in training; treated as missing.
+    pub unseen: Vec<String>,
+}
+
+impl FeatureSchema {
+    /// The schema of a training table. Categories are sorted, so that the order of the rows does
+    /// not matter.
+    #[must_use]
+    pub fn of(table: &FeatureTable, model_type: ModelType, target: Option<String>) -> Self {
+        let features = table
+            .columns
+            .iter()
+            .map(|column| {
+                let kind = match &column.values {
+                    ColumnValues::Numeric(_) => FeatureKind::Numeric,
+                    ColumnValues::Categorical { labels, .. } => {
+                        let mut categories = labels.clone();
+                        categories.sort_unstable();
+                        FeatureKind::Categorical { categories, numbered: numbered(model_type, &column.name) }
+                    }
+                };
+                Feature { name: column.name.clone(), kind }
+            })
+            .collect();
+        Self { features, target }
+    }
+
+    /// The table's rows as the model takes them. The table's columns must be the schema's.
+    #[must_use]
+    pub fn matrix(&self, table: &FeatureTable) -> Matrix {
+        let columns: Vec<Vec<f32>> = self
+            .features
+            .iter()
+            .zip(&table.columns)
+            .map(|(feature, column)| match (&column.values, &feature.kind) {
+                (
+                    ColumnValues::Categorical { labels, codes },
+                    FeatureKind::Categorical { categories, .. },
+                ) => recode(labels, codes, categories),
+                (ColumnValues::Numeric(values), _) => values.clone(),
+                (ColumnValues::Categorical { codes, .. }, FeatureKind::Numeric) => {
+                    vec![f32::NAN; codes.len()]
+                }
+            })
+            .collect();
+        Matrix::from_columns(&columns)
+    }
+
+    /// Turns a request's features into the model's row.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] naming each feature that is left out or of the wrong type.
+    pub fn encode(&self, features: &Map<String, Value>) -> Result<EncodedRow> {
+        let mut row =
+            EncodedRow { values: Vec::with_capacity(self.features.len()), ignored: vec![], unseen: vec![] };
+        let mut errors = vec![];
+        for feature in &self.features {
+            let path = ["features", feature.name.as_str()];
+            let Some(value) = features.get(&feature.name) else {
+                let input = Value::Object(features.clone());
+                errors.push(FieldError::body("missing", path, "Field required", input));
+                continue;
+            };
+            match feature.kind.encode(value) {
+                Ok(Encoded::Value(number)) => row.values.push(number),
+                Ok(Encoded::Unseen) => {
+                    row.values.push(f32::NAN);
+                    row.unseen.push(feature.name.clone());
+                }
+                Err((kind, msg)) => errors.push(FieldError::body(kind, path, msg, value.clone())),
+            }
+        }
+        if !errors.is_empty() {
+            return Err(Error::Invalid(errors));
+        }
+        let known = |name: &str| self.features.iter().any(|feature| feature.name == name);
+        row.ignored = features.keys().filter(|name| !known(name)).cloned().collect();
+        Ok(row)
+    }
+
+    /// Which features are categorical, in model order.
+    #[must_use]
+    pub fn categorical(&self) -> Vec<bool> {
+        self.features.iter().map(|feature| feature.kind != FeatureKind::Numeric).collect()
+    }
+
+    /// The features' names, in model order.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        self.features.iter().map(|feature| feature.name.clone()).collect()
+    }
+}
+
+enum Encoded {
+    Value(f32),
+    Unseen,
+}
+
+impl FeatureKind {
+    fn encode(&self, value: &Value) -> Result<Encoded, (&'static str, String)> {
+        match (self, value) {
+            (_, Value::Null) => Ok(Encoded::Value(f32::NAN)),
+            (Self::Numeric, _) => number(value).map(Encoded::Value),
+            (Self::Categorical { categories, numbered }, _) => {
+                let name = category_name(value, numbered).ok_or_else(|| {
+                    ("string_type", "Input should be a category name or a number".to_owned())
+                })?;
+                Ok(match categories.binary_search(&name) {
+                    Ok(code) => Encoded::Value(code as f32),
+                    Err(_) => Encoded::Unseen,
+                })
+            }
+        }
+    }
+}
+
+/// A JSON value as a number: numbers, booleans, and numbers in quotes as web forms send them.
+///
+/// # Errors
+/// Pydantic's name of the broken rule, with a message.
+pub(crate) fn number(value: &Value) -> Result<f32, (&'static str, String)> {
+    let parsed = match value {
+        Value::Bool(flag) => Some(f64::from(u8::from(*flag))),
+        Value::String(text) => text.parse::<f64>().ok().filter(|_| !text.contains(['n', 'N'])),
+        _ => value.as_f64(),
+    };
+    match parsed {
+        Some(number) if (number as f32).is_finite() => Ok(number as f32),
+        Some(_) => Err(("finite_number", "Input should be a finite number".to_owned())),
+        None if value.is_string() => Err((
+            "float_parsing",
+            "Input should be a valid number, unable to parse string as a number".to_owned(),
+        )),
+        None => Err(("float_type", "Input should be a valid number".to_owned())),
+    }
+}
+
+/// The category that a JSON value names: a text, or a number that stands for one.
+pub(crate) fn category_name(value: &Value, numbered: &[String]) -> Option<String> {
+    let text = match value {
+        Value::String(text) => text.trim().to_owned(),
+        Value::Bool(flag) => flag.to_string(),
+        Value::Number(number) => match number.as_f64() {
+            Some(whole) if whole.fract() == 0.0 && whole.abs() < 1e15 => format!("{whole:.0}"),
+            _ => number.to_string(),
+        },
+        _ => return None,
+    };
+    let position = text.parse::<usize>().ok().and_then(|position| position.checked_sub(1));
+    Some(position.and_then(|position| numbered.get(position)).cloned().unwrap_or(text))
+}
+
+/// The names that numbers stand for in the catalog's feature of that name.
+pub(crate) fn numbered(model_type: ModelType, feature: &str) -> Vec<String> {
+    match model_type.features.iter().find(|spec| spec.name == feature).map(|spec| spec.kind) {
+        Some(FeatureKindSpec::Categorical { names }) => names.iter().map(|&name| name.to_owned()).collect(),
+        _ => vec![],
+    }
+}
+
+fn recode(labels: &[String], codes: &[u32], categories: &[String]) -> Vec<f32> {
+    let position: BTreeMap<&str, f32> =
+        categories.iter().enumerate().map(|(i, name)| (name.as_str(), i as f32)).collect();
+    let by_code: Vec<f32> =
+        labels.iter().map(|label| position.get(label.as_str()).copied().unwrap_or(f32::NAN)).collect();
+    codes.iter().map(|&code| if code == MISSING { f32::NAN } else { by_code[code as usize] }).collect()
+}
+
+impl Feature {
+    /// Kind and categories as JSON, for the model's description.
+    #[must_use]
+    pub fn describe(&self) -> Value {
+        json!(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::features::table::Column;
+
+    fn schema() -> FeatureSchema {
+        let table = FeatureTable {
+            n_rows: 3,
+            columns: vec![
+                Column { name: "year".into(), values: ColumnValues::Numeric(vec![2020.0, f32::NAN, 2022.0]) },
+                Column {
+                    name: "property_type".into(),
+                    values: ColumnValues::Categorical {
+                        labels: vec!["residential".into(), "commercial".into()],
+                        codes: vec![0, 1, MISSING],
+                    },
+                },
+            ],
+            ..FeatureTable::default()
+        };
+        let model_type = ModelType::parse("cost_forecasting").expect("a catalog type");
+        let schema = FeatureSchema::of(&table, model_type, Some("total_cost".into()));
+        let matrix = schema.matrix(&table);
+        assert_eq!(&matrix.column(1)[..2], [1.0, 0.0], "categories are sorted by name");
+        assert!(matrix.column(1)[2].is_nan());
+        schema
+    }
+
+    fn encode(features: Value) -> Result<EncodedRow> {
+        schema().encode(features.as_object().expect("an object"))
+    }
+
+    #[test]
+    fn names_numbers_and_their_aliases() {
+        for (sent, code) in
+            [(json!("commercial"), 0.0), (json!(2), 0.0), (json!("2"), 0.0), (json!(1.0), 1.0)]
+        {
+            let row = encode(json!({"year": 2024, "property_type": sent})).expect("valid");
+            assert_eq!(row.values, [2024.0, code], "{sent}");
+        }
+        let row = encode(json!({"year": "2024", "property_type": "castle", "zzz": 1})).expect("valid");
+        assert!(row.values[1].is_nan());
+        assert_eq!((row.unseen, row.ignored), (vec!["property_type".to_owned()], vec!["zzz".to_owned()]));
+    }
+
+    #[test]
+    fn null_is_missing_and_absent_is_an_error() {
+        let row = encode(json!({"year": null, "property_type": null})).expect("valid");
+        assert!(row.values.iter().all(|value| value.is_nan()));
+        let Err(Error::Invalid(errors)) = encode(json!({})) else { panic!("must be refused") };
+        assert_eq!(errors.iter().map(|e| e.kind).collect::<Vec<_>>(), ["missing", "missing"]);
+    }
+
+    #[test]
+    fn wrong_types_are_refused() {
+        for (year, kind) in [
+            (json!([2024]), "float_type"),
+            (json!({"a": 1}), "float_type"),
+            (json!("soon"), "float_parsing"),
+            (json!("nan"), "float_parsing"),
+            (json!(1e39), "finite_number"),
+        ] {
+            let Err(Error::Invalid(errors)) = encode(json!({"year": year, "property_type": 1})) else {
+                panic!("must be refused: {year}")
+            };
+            assert_eq!(errors[0].kind, kind);
+        }
+    }
+
+    #[test]
+    fn survives_json() {
+        let text = serde_json::to_string(&schema()).expect("serialises");
+        assert_eq!(serde_json::from_str::<FeatureSchema>(&text).expect("parses"), schema());
+    }
+}
