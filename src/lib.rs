@@ -7,10 +7,12 @@
 
 pub mod auth;
 pub mod catalog;
+pub mod config;
 pub mod error;
 pub mod features;
 pub mod forest;
 pub mod inference;
+pub mod telemetry;
 pub mod training;
 
 pub use error::{Error, Result};

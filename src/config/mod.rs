@@ -1,0 +1,364 @@
+//! Every setting, from the environment or a `.env` file, checked once at the start.
+//!
+//! One struct per concern; a setting that cannot be used stops the start with one line that names
+//! it. Secrets are [`SecretString`]s and never printed.
+
+mod settings;
+#[cfg(test)]
+mod tests;
+
+use std::{path::PathBuf, time::Duration};
+
+use secrecy::{ExposeSecret, SecretString};
+
+pub use settings::ConfigError;
+use settings::Settings;
+
+use crate::auth::TokenConfig;
+
+/// The documented secret of development; production refuses it.
+pub const DEVELOPMENT_SECRET: &str =
+    "your-super-secret-key-change-this-in-production-at-least-32-characters-long";
+
+/// Shortest secret that production accepts, in bytes: HS256 wants as much as its hash.
+const SHORTEST_SECRET: usize = 32;
+
+/// All settings.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where we run.
+    pub environment: Environment,
+    /// The HTTP listener.
+    pub api: ApiConfig,
+    /// How tokens are verified.
+    pub token: TokenConfig,
+    /// Whether tenants are kept apart; only ever false in development, and then only in name:
+    /// row-level security stays on.
+    pub tenant_isolation: bool,
+    /// The database.
+    pub postgres: PostgresConfig,
+    /// The tracking server.
+    pub mlflow: MlflowConfig,
+    /// The graph database; `None` when it is switched off.
+    pub neo4j: Option<Neo4jConfig>,
+    /// Where model files are kept: a folder, or a URL that begins with `s3://`, `gs://`, `az://`.
+    pub model_registry_path: String,
+    /// How trainings share the machine.
+    pub training: TrainingConfig,
+    /// Regular retraining.
+    pub retrain: RetrainConfig,
+    /// Where libxgboost lies, if not in one of the usual places.
+    pub xgboost_lib: Option<PathBuf>,
+    /// What is logged.
+    pub log: LogConfig,
+}
+
+/// Where we run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Environment {
+    /// Documentation pages on, any CORS origin, development secret allowed.
+    Development,
+    /// Like production, for a staging cluster.
+    Staging,
+    /// Everything strict.
+    Production,
+}
+
+impl Environment {
+    /// Whether development's conveniences are off.
+    #[must_use]
+    pub fn is_strict(self) -> bool {
+        self != Self::Development
+    }
+}
+
+/// The HTTP listener.
+#[derive(Debug, Clone)]
+pub struct ApiConfig {
+    /// Address to listen on.
+    pub host: String,
+    /// Port to listen on.
+    pub port: u16,
+    /// Port of its own for `/metrics`; `None`: on the API's port.
+    pub metrics_port: Option<u16>,
+    /// Origins that browsers may call from in production.
+    pub cors_origins: Vec<String>,
+    /// Largest request body in bytes.
+    pub max_body_bytes: usize,
+    /// How long a shutdown waits for requests in flight.
+    pub shutdown_grace: Duration,
+}
+
+/// The database: the unprivileged login that serves, and the owner that migrates.
+#[derive(Debug, Clone)]
+pub struct PostgresConfig {
+    /// Host name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Database name.
+    pub database: String,
+    /// The service's login.
+    pub user: String,
+    /// Its password.
+    pub password: SecretString,
+    /// Owner of the tables; used by `migrate` alone.
+    pub owner_user: String,
+    /// Its password.
+    pub owner_password: SecretString,
+    /// Most connections of one process.
+    pub max_connections: u32,
+}
+
+/// The tracking server.
+#[derive(Debug, Clone)]
+pub struct MlflowConfig {
+    /// Base address.
+    pub tracking_uri: String,
+    /// First part of each tenant's experiment name.
+    pub experiment_name: String,
+    /// Artifact location of new experiments, if not the server's proxy.
+    pub artifact_root: Option<String>,
+    /// Name of the registered model, with `{tenant_id}` and `{model_type}`.
+    pub model_name: String,
+    /// Basic authentication.
+    pub username: Option<String>,
+    /// Basic authentication.
+    pub password: Option<SecretString>,
+    /// Bearer token, instead of user and password.
+    pub token: Option<SecretString>,
+    /// Whether the server's certificate is not checked.
+    pub insecure_tls: bool,
+}
+
+/// The graph database.
+#[derive(Debug, Clone)]
+pub struct Neo4jConfig {
+    /// `bolt://` or `neo4j://` address.
+    pub uri: String,
+    /// Login.
+    pub user: String,
+    /// Its password.
+    pub password: SecretString,
+}
+
+/// How trainings share the machine.
+#[derive(Debug, Clone)]
+pub struct TrainingConfig {
+    /// Trainings that run at the same time.
+    pub slots: usize,
+    /// Trainings that may wait for a slot; the next one is refused with 503.
+    pub queue: usize,
+    /// Threads of the training pool.
+    pub threads: usize,
+    /// Most rows of one training.
+    pub max_rows: usize,
+}
+
+/// Regular retraining.
+#[derive(Debug, Clone)]
+pub struct RetrainConfig {
+    /// Whether it is on.
+    pub enabled: bool,
+    /// Five-field cron expression.
+    pub schedule: String,
+}
+
+/// What is logged.
+#[derive(Debug, Clone)]
+pub struct LogConfig {
+    /// A level, or a filter such as `info,binah_ml=debug`.
+    pub level: String,
+    /// JSON lines instead of text.
+    pub json: bool,
+}
+
+impl Config {
+    /// Reads the process environment, after a `.env` file in the working directory if there is one.
+    ///
+    /// # Errors
+    /// Names the first setting that cannot be used.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        match dotenvy::dotenv() {
+            Err(error) if !error.not_found() => return Err(ConfigError::new(".env", error.to_string())),
+            _ => {}
+        }
+        Self::from_lookup(&|name| std::env::var(name).ok())
+    }
+
+    /// Reads settings through `lookup`; an empty value counts as unset.
+    ///
+    /// # Errors
+    /// Names the first setting that cannot be used.
+    pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let settings = Settings::new(lookup);
+        let environment = environment(&settings)?;
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Ok(Self {
+            environment,
+            api: ApiConfig {
+                host: settings.text("API_HOST", "0.0.0.0"),
+                port: settings.parse("API_PORT", 8098)?,
+                metrics_port: settings.optional("METRICS_PORT")?,
+                cors_origins: origins(&settings)?,
+                max_body_bytes: settings.parse("MAX_BODY_BYTES", 64 << 20)?,
+                shutdown_grace: Duration::from_secs(settings.parse("SHUTDOWN_GRACE_SECONDS", 30)?),
+            },
+            token: token(&settings, environment)?,
+            tenant_isolation: tenant_isolation(&settings, environment)?,
+            postgres: postgres(&settings, environment)?,
+            mlflow: mlflow(&settings)?,
+            neo4j: neo4j(&settings)?,
+            model_registry_path: settings.text("MODEL_REGISTRY_PATH", "./data/models"),
+            training: TrainingConfig {
+                slots: settings.positive("TRAINING_SLOTS", 2)?,
+                queue: settings.parse("TRAINING_QUEUE", 16)?,
+                threads: settings.positive("TRAINING_THREADS", cores)?,
+                max_rows: settings.positive("TRAINING_MAX_ROWS", 5_000_000)?,
+            },
+            retrain: RetrainConfig {
+                enabled: settings.flag("AUTO_RETRAIN", false)?,
+                schedule: schedule(&settings)?,
+            },
+            xgboost_lib: settings.get("XGBOOST_LIB").map(PathBuf::from),
+            log: LogConfig {
+                level: log_level(&settings)?,
+                json: settings.choice(
+                    "LOG_FORMAT",
+                    &["pretty", "json"],
+                    if environment.is_strict() { "json" } else { "pretty" },
+                )? == "json",
+            },
+        })
+    }
+}
+
+fn environment(settings: &Settings<'_>) -> Result<Environment, ConfigError> {
+    let names = ["development", "staging", "production"];
+    Ok(match settings.choice("ENVIRONMENT", &names, "development")?.as_str() {
+        "production" => Environment::Production,
+        "staging" => Environment::Staging,
+        _ => Environment::Development,
+    })
+}
+
+fn origins(settings: &Settings<'_>) -> Result<Vec<String>, ConfigError> {
+    let default = "http://localhost:3000,http://localhost:8092,https://app.binelek.com";
+    let origins: Vec<String> =
+        settings.text("CORS_ORIGINS", default).split(',').map(|origin| origin.trim().to_owned()).collect();
+    match origins.iter().find(|origin| !origin.contains("://") || origin.ends_with('/')) {
+        Some(origin) => Err(ConfigError::new(
+            "CORS_ORIGINS",
+            format!("'{origin}' is no origin; expected scheme://host[:port], separated by commas"),
+        )),
+        None => Ok(origins),
+    }
+}
+
+fn token(settings: &Settings<'_>, environment: Environment) -> Result<TokenConfig, ConfigError> {
+    let secret = settings.secret("JWT_SECRET").unwrap_or_else(|| DEVELOPMENT_SECRET.to_owned().into());
+    let refuse = |problem: &str| Err(ConfigError::new("JWT_SECRET", problem));
+    if environment.is_strict() {
+        if secret.expose_secret() == DEVELOPMENT_SECRET {
+            return refuse("is unset or the development default; set a secret of your own");
+        }
+        if secret.expose_secret().len() < SHORTEST_SECRET {
+            return refuse("is shorter than 32 bytes; set a longer one");
+        }
+    }
+    settings.choice("JWT_ALGORITHM", &["HS256"], "HS256")?;
+    Ok(TokenConfig {
+        secret,
+        issuer: settings.text("JWT_ISSUER", "Binah.Auth"),
+        audience: settings.text("JWT_AUDIENCE", "Binah.Platform"),
+    })
+}
+
+fn tenant_isolation(settings: &Settings<'_>, environment: Environment) -> Result<bool, ConfigError> {
+    let on = settings.flag("ENABLE_TENANT_ISOLATION", true)?;
+    if !on && environment.is_strict() {
+        return Err(ConfigError::new("ENABLE_TENANT_ISOLATION", "must not be false outside development"));
+    }
+    Ok(on)
+}
+
+fn postgres(settings: &Settings<'_>, environment: Environment) -> Result<PostgresConfig, ConfigError> {
+    let secret = |name: &str, default: &str| match settings.secret(name) {
+        Some(secret) => Ok(secret),
+        None if environment.is_strict() => Err(ConfigError::new(name, "is not set")),
+        None => Ok(default.to_owned().into()),
+    };
+    let password = secret("POSTGRES_PASSWORD", "binah_ml_app")?;
+    let owner_password = settings.secret("POSTGRES_OWNER_PASSWORD").unwrap_or_else(|| password.clone());
+    Ok(PostgresConfig {
+        host: settings.text("POSTGRES_HOST", "localhost"),
+        port: settings.parse("POSTGRES_PORT", 5432)?,
+        database: settings.text("POSTGRES_DB", "binah_ml"),
+        user: settings.text("POSTGRES_USER", "binah_ml_app"),
+        password,
+        owner_user: settings.text("POSTGRES_OWNER_USER", "postgres"),
+        owner_password,
+        max_connections: settings.positive("POSTGRES_MAX_CONNECTIONS", 16)? as u32,
+    })
+}
+
+fn mlflow(settings: &Settings<'_>) -> Result<MlflowConfig, ConfigError> {
+    let tracking_uri = settings.text("MLFLOW_TRACKING_URI", "http://localhost:5000");
+    if !tracking_uri.starts_with("http://") && !tracking_uri.starts_with("https://") {
+        return Err(ConfigError::new(
+            "MLFLOW_TRACKING_URI",
+            "must be the http:// or https:// address of a server",
+        ));
+    }
+    let model_name = settings.text("MLFLOW_MODEL_NAME", "{tenant_id}_{model_type}");
+    if !model_name.contains("{tenant_id}") || !model_name.contains("{model_type}") {
+        return Err(ConfigError::new("MLFLOW_MODEL_NAME", "must contain {tenant_id} and {model_type}"));
+    }
+    Ok(MlflowConfig {
+        tracking_uri: tracking_uri.trim_end_matches('/').to_owned(),
+        experiment_name: settings.text("MLFLOW_EXPERIMENT_NAME", "binah-ml"),
+        artifact_root: settings.get("MLFLOW_ARTIFACT_ROOT"),
+        model_name,
+        username: settings.get("MLFLOW_TRACKING_USERNAME"),
+        password: settings.secret("MLFLOW_TRACKING_PASSWORD"),
+        token: settings.secret("MLFLOW_TRACKING_TOKEN"),
+        insecure_tls: settings.flag("MLFLOW_TRACKING_INSECURE_TLS", false)?,
+    })
+}
+
+fn neo4j(settings: &Settings<'_>) -> Result<Option<Neo4jConfig>, ConfigError> {
+    let Some(uri) = settings.get("NEO4J_URI") else { return Ok(None) };
+    if !["bolt://", "bolt+s://", "neo4j://", "neo4j+s://"].iter().any(|scheme| uri.starts_with(scheme)) {
+        return Err(ConfigError::new(
+            "NEO4J_URI",
+            "must begin with bolt://, bolt+s://, neo4j:// or neo4j+s://",
+        ));
+    }
+    Ok(Some(Neo4jConfig {
+        uri,
+        user: settings.text("NEO4J_USER", "neo4j"),
+        password: settings.secret("NEO4J_PASSWORD").unwrap_or_default(),
+    }))
+}
+
+fn schedule(settings: &Settings<'_>) -> Result<String, ConfigError> {
+    let schedule = settings.text("RETRAIN_SCHEDULE", "0 2 * * *");
+    if schedule.split_whitespace().count() == 5 {
+        return Ok(schedule);
+    }
+    Err(ConfigError::new("RETRAIN_SCHEDULE", format!("'{schedule}' is no five-field cron expression")))
+}
+
+/// Python's level names work as well as ours.
+fn log_level(settings: &Settings<'_>) -> Result<String, ConfigError> {
+    let level = settings.text("LOG_LEVEL", "info").to_lowercase();
+    let level = match level.as_str() {
+        "warning" => "warn".to_owned(),
+        "critical" | "fatal" => "error".to_owned(),
+        _ => level,
+    };
+    match tracing_subscriber::EnvFilter::try_new(&level) {
+        Ok(_) => Ok(level),
+        Err(error) => Err(ConfigError::new("LOG_LEVEL", format!("'{level}': {error}"))),
+    }
+}

@@ -1,0 +1,101 @@
+use std::collections::HashMap;
+
+use super::*;
+
+fn config(settings: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let settings: HashMap<_, _> = settings.iter().copied().collect();
+    Config::from_lookup(&|name| settings.get(name).map(|value| (*value).to_owned()))
+}
+
+fn refusal(settings: &[(&str, &str)]) -> String {
+    config(settings).expect_err("must be refused").to_string()
+}
+
+const OWN_SECRET: (&str, &str) = ("JWT_SECRET", "0123456789abcdef0123456789abcdef");
+const PRODUCTION: (&str, &str) = ("ENVIRONMENT", "production");
+const PASSWORD: (&str, &str) = ("POSTGRES_PASSWORD", "p");
+
+#[test]
+fn nothing_set_is_development() {
+    let config = config(&[]).expect("defaults");
+    assert_eq!(config.environment, Environment::Development);
+    assert_eq!((config.api.port, config.postgres.port), (8098, 5432));
+    assert_eq!(config.token.secret.expose_secret(), DEVELOPMENT_SECRET);
+    assert!(config.tenant_isolation && config.neo4j.is_none() && !config.log.json);
+}
+
+#[test]
+fn the_sample_file_is_complete_and_means_the_defaults() {
+    let asked = std::cell::RefCell::new(std::collections::BTreeSet::new());
+    let sample: HashMap<String, String> =
+        dotenvy::from_path_iter(concat!(env!("CARGO_MANIFEST_DIR"), "/.env.example"))
+            .expect("the sample file")
+            .collect::<Result<_, _>>()
+            .expect("parses");
+    let lookup = |name: &str| {
+        asked.borrow_mut().insert(name.to_owned());
+        sample.get(name).cloned()
+    };
+    let from_sample = Config::from_lookup(&lookup).expect("the sample file is valid");
+    let neo4j = |name: &str| if name == "NEO4J_URI" { Some("bolt://x".to_owned()) } else { lookup(name) };
+    assert!(Config::from_lookup(&neo4j).expect("valid").neo4j.is_some());
+    assert_eq!(format!("{from_sample:?}"), format!("{:?}", config(&[]).expect("defaults")));
+    let in_sample: std::collections::BTreeSet<_> = sample.into_keys().collect();
+    assert_eq!(in_sample, asked.into_inner(), "every setting stands in .env.example, and no other");
+}
+
+#[test]
+fn production_refuses_what_development_forgives() {
+    assert!(config(&[PRODUCTION, OWN_SECRET, PASSWORD]).is_ok());
+    assert_eq!(
+        refusal(&[PRODUCTION, PASSWORD]),
+        "JWT_SECRET is unset or the development default; set a secret of your own"
+    );
+    assert!(refusal(&[PRODUCTION, PASSWORD, ("JWT_SECRET", DEVELOPMENT_SECRET)]).starts_with("JWT_SECRET "));
+    assert!(refusal(&[PRODUCTION, PASSWORD, ("JWT_SECRET", "short")]).starts_with("JWT_SECRET is shorter"));
+    assert_eq!(refusal(&[PRODUCTION, OWN_SECRET]), "POSTGRES_PASSWORD is not set");
+    assert!(
+        refusal(&[PRODUCTION, OWN_SECRET, PASSWORD, ("ENABLE_TENANT_ISOLATION", "false")])
+            .starts_with("ENABLE_TENANT_ISOLATION ")
+    );
+    assert!(!config(&[("ENABLE_TENANT_ISOLATION", "false")]).expect("allowed").tenant_isolation);
+}
+
+#[test]
+fn a_bad_value_names_its_setting() {
+    for (name, value) in [
+        ("API_PORT", "eighty"),
+        ("API_PORT", "70000"),
+        ("METRICS_PORT", "-1"),
+        ("ENVIRONMENT", "prod"),
+        ("AUTO_RETRAIN", "maybe"),
+        ("RETRAIN_SCHEDULE", "daily"),
+        ("MLFLOW_TRACKING_URI", "./mlruns"),
+        ("MLFLOW_MODEL_NAME", "{model_type}"),
+        ("NEO4J_URI", "http://x"),
+        ("CORS_ORIGINS", "localhost"),
+        ("LOG_LEVEL", "a=b=c"),
+        ("LOG_FORMAT", "xml"),
+        ("JWT_ALGORITHM", "none"),
+        ("TRAINING_SLOTS", "0"),
+        ("POSTGRES_MAX_CONNECTIONS", "99999999999"),
+    ] {
+        let message = refusal(&[(name, value)]);
+        assert!(message.starts_with(&format!("{name} ")), "{message}");
+        assert!(!message.contains('\n'), "one line: {message}");
+    }
+}
+
+#[test]
+fn secrets_are_not_printed() {
+    let printed = format!(
+        "{:?}",
+        config(&[
+            ("POSTGRES_PASSWORD", "hush-1"),
+            ("NEO4J_URI", "bolt://x"),
+            ("NEO4J_PASSWORD", "hush-2"),
+            OWN_SECRET
+        ])
+    );
+    assert!(!printed.contains("hush") && !printed.contains(OWN_SECRET.1), "{printed}");
+}
