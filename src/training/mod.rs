@@ -1,5 +1,14 @@
 //! Use case: load -> split -> fit -> evaluate -> register -> track.
 
+pub mod dataset;
+pub mod evaluate;
+pub mod fit;
+pub mod gate;
+mod report;
 pub mod request;
+pub mod split;
+pub mod trainer;
 
+pub use gate::Gate;
 pub use request::{SplitKind, TrainOutcome, TrainRequest};
+pub use trainer::{Trainer, XgboostLibrary};

@@ -1,0 +1,98 @@
+//! Loaded models, kept in memory by bytes and loaded once however many requests wait for them.
+
+use std::sync::Arc;
+
+use moka::future::Cache;
+use uuid::Uuid;
+
+use crate::{
+    auth::TenantId,
+    error::{Error, Result},
+    features::FeatureSchema,
+    forest::{Ensemble, Evaluator, Link, codec::native},
+    registry::{ModelRecord, Registry},
+};
+
+/// A model that is ready to answer.
+#[derive(Debug)]
+pub struct LoadedModel {
+    /// How a request's features become the model's row.
+    pub schema: FeatureSchema,
+    /// The compiled ensemble.
+    pub evaluator: Evaluator,
+    /// Score at and above which a row is normal; NaN for other families.
+    pub offset: f64,
+}
+
+impl LoadedModel {
+    /// Compiles an ensemble for a schema.
+    ///
+    /// # Errors
+    /// If the two do not fit.
+    pub fn new(schema: FeatureSchema, ensemble: &Ensemble) -> Result<Self> {
+        if ensemble.n_features != schema.features.len() {
+            return Err(Error::internal("the model and its schema differ in the number of features"));
+        }
+        let offset = match ensemble.link {
+            Link::AnomalyScore { offset, .. } => offset,
+            Link::Identity | Link::Logistic => f64::NAN,
+        };
+        Ok(Self { schema, evaluator: Evaluator::new(ensemble).map_err(Error::internal)?, offset })
+    }
+}
+
+/// Keys carry the tenant, though a model id alone is unique: a lookup can never cross tenants.
+type Key = (TenantId, Uuid);
+
+/// A cache of [`LoadedModel`]s.
+#[derive(Debug)]
+pub struct ModelCache {
+    models: Cache<Key, Arc<LoadedModel>>,
+}
+
+impl ModelCache {
+    /// Keeps at most about `max_bytes` of models.
+    #[must_use]
+    pub fn new(max_bytes: u64) -> Self {
+        let weigh = |_: &Key, model: &Arc<LoadedModel>| {
+            u32::try_from(model.evaluator.memory_bytes()).unwrap_or(u32::MAX)
+        };
+        Self { models: Cache::builder().weigher(weigh).max_capacity(max_bytes).build() }
+    }
+
+    /// The model of that row, if it is in memory.
+    pub async fn get(&self, tenant: TenantId, id: Uuid) -> Option<Arc<LoadedModel>> {
+        self.models.get(&(tenant, id)).await
+    }
+
+    /// The model of that row; read from the store by the first of all who wait for it.
+    ///
+    /// # Errors
+    /// [`Error::CorruptArtifact`] if its file is missing or damaged, [`Error::Unavailable`] if the
+    /// store does not answer. Nothing is remembered of a failure.
+    pub async fn load(&self, registry: &Registry, record: &ModelRecord) -> Result<Arc<LoadedModel>> {
+        let load = async {
+            let bytes = registry.load(record, NATIVE_FILE).await?;
+            let ensemble = native::decode(&bytes).map_err(|error| record.corrupt(error))?;
+            LoadedModel::new(record.schema.clone(), &ensemble).map(Arc::new)
+        };
+        let key = (record.tenant, record.id);
+        self.models.try_get_with(key, load).await.map_err(|error| share(&error))
+    }
+}
+
+/// File name of the native format in the registry.
+pub const NATIVE_FILE: &str = "model.bin";
+
+/// The error of a load that several requests waited for: each gets one of its own.
+fn share(error: &Arc<Error>) -> Error {
+    match &**error {
+        Error::CorruptArtifact { model, source } => {
+            Error::CorruptArtifact { model: model.clone(), source: source.to_string().into() }
+        }
+        Error::Unavailable { dependency, source } => {
+            Error::Unavailable { dependency, source: source.to_string().into() }
+        }
+        other => Error::internal(other.to_string()),
+    }
+}

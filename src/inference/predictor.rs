@@ -1,0 +1,107 @@
+//! One prediction, from the request to the row in `predictions`.
+
+use std::sync::Arc;
+
+use chrono::Utc;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{
+    model::{LoadedModel, ModelCache},
+    request::{PredictOutcome, PredictRequest, VersionSelector, version_label},
+};
+use crate::{
+    auth::{Caller, tenant},
+    catalog::{Family, ModelType, Outcome},
+    error::Result,
+    registry::{ModelRecord, Registry},
+    storage::{Database, TenantTransaction, prediction_log::{self, NewPrediction}},
+};
+
+/// Answers predictions.
+#[derive(Debug)]
+pub struct Predictor {
+    database: Database,
+    registry: Arc<Registry>,
+    cache: ModelCache,
+}
+
+impl Predictor {
+    /// Keeps at most about `cache_bytes` of models in memory.
+    #[must_use]
+    pub fn new(database: Database, registry: Arc<Registry>, cache_bytes: u64) -> Self {
+        Self { database, registry, cache: ModelCache::new(cache_bytes) }
+    }
+
+    /// Predicts with the tenant's model and keeps the prediction. Resolving the model and keeping
+    /// the prediction share one transaction, unless the model must be read from the store first:
+    /// no connection is held meanwhile.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) without a model, [`Invalid`](crate::Error::Invalid)
+    /// for features that do not fit it.
+    pub async fn predict(&self, caller: &Caller, request: PredictRequest) -> Result<PredictOutcome> {
+        let (mut transaction, record) = self.resolve(request.model_type, &request.version).await?;
+        let model = match self.cache.get(tenant::current()?, record.id).await {
+            Some(model) => model,
+            None => {
+                transaction.rollback().await?;
+                let model = self.cache.load(&self.registry, &record).await?;
+                transaction = self.database.tenant_transaction("predict").await?;
+                model
+            }
+        };
+        let outcome = answer(&model, &record, request.model_type, &request.features)?;
+        prediction_log::insert(
+            &mut transaction,
+            &NewPrediction {
+                id: outcome.prediction_id,
+                model_id: record.id,
+                model_type: request.model_type,
+                model_version: &outcome.model_version,
+                features: &Value::Object(request.features),
+                result: &json!(outcome.prediction),
+                confidence: outcome.confidence,
+                user_id: &caller.user_id,
+            },
+        )
+        .await?;
+        transaction.commit().await?;
+        Ok(outcome)
+    }
+
+    async fn resolve(
+        &self,
+        model_type: ModelType,
+        version: &VersionSelector,
+    ) -> Result<(TenantTransaction<'_>, ModelRecord)> {
+        let mut transaction = self.database.tenant_transaction("predict").await?;
+        let record = self.registry.resolve(&mut transaction, model_type, version).await?;
+        Ok((transaction, record))
+    }
+}
+
+fn answer(
+    model: &LoadedModel,
+    record: &ModelRecord,
+    model_type: ModelType,
+    features: &serde_json::Map<String, Value>,
+) -> Result<PredictOutcome> {
+    let row = model.schema.encode(features)?;
+    let raw = model.evaluator.predict_row(&row.values);
+    let outcome = Outcome { value: raw, offset: model.offset, features };
+    let mut prediction = serde_json::Map::new();
+    // An anomaly's value is its score as the caller reads it: higher is more abnormal.
+    let value = if model_type.family == Family::IsolationForest { -raw } else { raw };
+    prediction.insert("value".into(), json!(value));
+    prediction.extend((model_type.present)(&outcome));
+    Ok(PredictOutcome {
+        prediction_id: Uuid::now_v7(),
+        prediction,
+        confidence: (model_type.family == Family::RandomForest).then(|| raw.max(1.0 - raw)),
+        model_version: version_label(record.version),
+        created_at: Utc::now(),
+        ignored_features: row.ignored,
+        unseen_categories: row.unseen,
+    })
+}

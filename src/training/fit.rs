@@ -1,0 +1,132 @@
+//! Fitting: from checked hyperparameters and rows to an ensemble, by the model type's family.
+
+use std::{num::NonZeroUsize, ops::ControlFlow};
+
+use serde_json::Value;
+
+use super::{dataset::Dataset, split::Split};
+use crate::{
+    catalog::{Family, Hyperparameters},
+    error::{Error, FieldError, Result},
+    forest::{
+        Checked, Ensemble, FitError, IsolationForestParams, Matrix, ParamError, RandomForestParams,
+        isolation_forest::{self, Contamination, MaxSamples},
+        random_forest::{self, MaxFeatures},
+    },
+    xgboost::{self, Library},
+};
+
+/// A fitted model.
+#[derive(Debug, Clone)]
+pub struct Fitted {
+    /// For the evaluator and the native file.
+    pub ensemble: Ensemble,
+    /// The same as XGBoost's own file; `None` for the forests.
+    pub xgboost_json: Option<Vec<u8>>,
+    /// Learning curves by name, one value a round; empty for the forests.
+    pub curves: Vec<(&'static str, Vec<f64>)>,
+}
+
+/// What fitting needs beside the rows.
+#[derive(Debug, Clone, Copy)]
+pub struct FitContext<'a> {
+    /// Seed of everything that is drawn.
+    pub seed: u64,
+    /// Threads that libxgboost may use; the forests use the current rayon pool.
+    pub threads: usize,
+    /// libxgboost; needed for boosting alone.
+    pub library: Option<&'a Library>,
+}
+
+/// Fits on the training rows. Blocks; the forests use the current rayon pool.
+///
+/// # Errors
+/// [`Error::Invalid`] for hyperparameters that do not fit these rows, [`Error::Unavailable`]
+/// where boosting is asked for and libxgboost is not there.
+pub fn fit(
+    family: Family,
+    params: &Hyperparameters,
+    dataset: &Dataset,
+    split: &Split,
+    context: FitContext<'_>,
+) -> Result<Fitted> {
+    let train = dataset.features.take_rows(&split.train);
+    match family {
+        Family::BoostedRegression => boost(params, dataset, split, &train, context),
+        Family::RandomForest => {
+            let labels: Vec<u8> = split.train.iter().map(|&row| u8::from(dataset.target[row] == 1.0)).collect();
+            let params = random_forest_params(params)?;
+            let ensemble =
+                random_forest::fit(&train, &labels, &params, context.seed, &|_| ControlFlow::Continue(()));
+            Ok(forest(ensemble.map_err(fit_error)?))
+        }
+        Family::IsolationForest => {
+            let params = isolation_forest_params(params)?;
+            let ensemble = isolation_forest::fit(&train, &params, context.seed, &|_| ControlFlow::Continue(()));
+            Ok(forest(ensemble.map_err(fit_error)?))
+        }
+    }
+}
+
+fn forest(ensemble: Ensemble) -> Fitted {
+    Fitted { ensemble, xgboost_json: None, curves: vec![] }
+}
+
+fn boost(
+    params: &Hyperparameters,
+    dataset: &Dataset,
+    split: &Split,
+    train: &Matrix,
+    context: FitContext<'_>,
+) -> Result<Fitted> {
+    let library = context.library.ok_or_else(|| Error::internal("libxgboost was not opened"))?;
+    let params = boosting_params(params);
+    if params.early_stopping_rounds.is_some() && split.validation.is_empty() {
+        let msg = "Early stopping needs validation rows; set validation_split above 0";
+        let path = ["hyperparameters", "early_stopping_rounds"];
+        return Err(Error::invalid(FieldError::body("value_error", path, msg, Value::Null)));
+    }
+    let names = dataset.schema.names();
+    let categorical = dataset.schema.categorical();
+    let target = |rows: &[usize]| rows.iter().map(|&row| dataset.target[row] as f32).collect::<Vec<_>>();
+    let (train_target, validation_target) = (target(&split.train), target(&split.validation));
+    let validation = dataset.features.take_rows(&split.validation);
+    let rows = |features, target| xgboost::Dataset {
+        features,
+        target,
+        feature_names: &names,
+        categorical: &categorical,
+    };
+    let trained = xgboost::train(
+        library,
+        rows(train, &train_target),
+        (!split.validation.is_empty()).then(|| rows(&validation, &validation_target)),
+        &params,
+        context.seed,
+        NonZeroUsize::new(context.threads).unwrap_or(NonZeroUsize::MIN),
+        &mut |_| ControlFlow::Continue(()),
+    )
+    .map_err(Error::internal)?;
+    let mut curves = vec![("train_rmse", trained.train_curve)];
+    if !trained.validation_curve.is_empty() {
+        curves.push(("validation_rmse", trained.validation_curve));
+    }
+    Ok(Fitted { ensemble: trained.ensemble, xgboost_json: Some(trained.model_json), curves })
+}
+
+fn boosting_params(params: &Hyperparameters) -> xgboost::Params {
+    let default = xgboost::Params::default();
+    xgboost::Params {
+        n_estimators: params.integer("n_estimators").unwrap_or(default.n_estimators),
+        max_depth: params.integer("max_depth").unwrap_or(default.max_depth),
+        learning_rate: params.number("learning_rate").unwrap_or(default.learning_rate),
+        subsample: params.number("subsample").unwrap_or(default.subsample),
+        colsample_bytree: params.number("colsample_bytree").unwrap_or(default.colsample_bytree),
+        min_child_weight: params.number("min_child_weight").unwrap_or(default.min_child_weight),
+        gamma: params.number("gamma").unwrap_or(default.gamma),
+        reg_alpha: params.number("reg_alpha").unwrap_or(default.reg_alpha),
+        reg_lambda: params.number("reg_lambda").unwrap_or(default.reg_lambda),
+        max_bin: params.integer("max_bin").unwrap_or(default.max_bin),
+        early_stopping_rounds: params.integer("early_stopping_rounds"),
+    }
+}

@@ -1,0 +1,302 @@
+//! One training, from the request to the registered version and its run in MLflow.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value, json};
+
+use super::{
+    Gate, SplitKind, TrainOutcome, TrainRequest,
+    dataset::Dataset,
+    evaluate::{Evaluation, evaluate},
+    fit::{FitContext, Fitted, fit},
+    gate::Admission,
+    report,
+    split::Split,
+};
+use crate::{
+    auth::{Caller, TenantId, tenant},
+    catalog::{Family, Hyperparameters, ModelType},
+    error::{Error, FieldError, Result},
+    features::{FeatureSchema, FeatureTable, inline, postgres::RecordSource},
+    forest::{Evaluator, codec::native, importance},
+    inference::{model::NATIVE_FILE, request::version_label},
+    jobs::{JobId, Jobs, NewJob},
+    registry::{ModelRecord, NewModel, Registry},
+    tracking::Tracker,
+    xgboost::{self, Library},
+};
+
+/// File name of XGBoost's own format in the registry and in MLflow.
+pub const XGBOOST_FILE: &str = "model.json";
+
+/// Trains models.
+#[derive(Debug)]
+pub struct Trainer {
+    gate: Gate,
+    records: RecordSource,
+    jobs: Jobs,
+    registry: Arc<Registry>,
+    tracker: Tracker,
+    library: XgboostLibrary,
+}
+
+/// libxgboost, opened by the first training that needs it: replicas that only predict never do.
+#[derive(Debug)]
+pub struct XgboostLibrary {
+    path: Option<PathBuf>,
+    opened: OnceLock<Library>,
+}
+
+impl XgboostLibrary {
+    /// Looks in `path`, else in the usual places.
+    #[must_use]
+    pub fn new(path: Option<PathBuf>) -> Self {
+        Self { path, opened: OnceLock::new() }
+    }
+
+    fn open(&self) -> Result<&Library> {
+        if let Some(library) = self.opened.get() {
+            return Ok(library);
+        }
+        let library = Library::open(&xgboost::Search::new(self.path.clone()))
+            .map_err(|error| Error::Unavailable { dependency: "libxgboost", source: error.into() })?;
+        Ok(self.opened.get_or_init(|| library))
+    }
+}
+
+/// What the fitting stage hands to the storing stages.
+pub(super) struct Trained {
+    pub(super) schema: FeatureSchema,
+    pub(super) fitted: Fitted,
+    pub(super) evaluation: Evaluation,
+    pub(super) importance: Vec<(String, f64)>,
+    pub(super) native: Bytes,
+    pub(super) n_train: usize,
+    pub(super) n_validation: usize,
+    pub(super) dropped_rows: usize,
+    pub(super) split: SplitKind,
+    /// The first training row, for MLflow's input example.
+    pub(super) example: Vec<f32>,
+}
+
+/// A training in progress.
+pub(super) struct Task {
+    pub(super) tenant: TenantId,
+    pub(super) job: JobId,
+    pub(super) caller: Caller,
+    pub(super) model_type: ModelType,
+    pub(super) params: Hyperparameters,
+    pub(super) validation_split: f64,
+    pub(super) seed: u64,
+    pub(super) source: &'static str,
+    pub(super) started_at: DateTime<Utc>,
+}
+
+impl Trainer {
+    /// Puts the rooms together that a training passes through.
+    #[must_use]
+    pub fn new(
+        gate: Gate,
+        records: RecordSource,
+        jobs: Jobs,
+        registry: Arc<Registry>,
+        tracker: Tracker,
+        library: XgboostLibrary,
+    ) -> Self {
+        Self { gate, records, jobs, registry, tracker, library }
+    }
+
+    /// Trains a model for the tenant of the open scope. The training goes on when the future is
+    /// dropped: a client that hangs up loses the answer, not the model.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a bad request or rows that nothing can be learnt from,
+    /// [`Error::Busy`] when all slots and the queue are taken.
+    pub async fn train(self: &Arc<Self>, caller: &Caller, request: TrainRequest) -> Result<TrainOutcome> {
+        refuse_query(&request)?;
+        let tenant = tenant::current()?;
+        let params =
+            Hyperparameters::check(request.model_type, request.hyperparameters_field, &request.hyperparameters)?;
+        let admission = self.gate.admit()?;
+        let task = Task {
+            tenant,
+            job: self.start_job(caller, &request, &params).await?,
+            caller: caller.clone(),
+            model_type: request.model_type,
+            params,
+            validation_split: request.validation_split,
+            seed: request.seed,
+            source: if request.data.is_some() { "inline" } else { "postgres" },
+            started_at: Utc::now(),
+        };
+        let trainer = Arc::clone(self);
+        let span = tracing::Span::current();
+        let work = tracing::Instrument::instrument(
+            tenant::scope(tenant, async move { trainer.run(&task, request, &admission).await }),
+            span,
+        );
+        tokio::spawn(work).await.map_err(Error::internal)?
+    }
+
+    async fn start_job(&self, caller: &Caller, request: &TrainRequest, params: &Hyperparameters) -> Result<JobId> {
+        self.jobs
+            .start(NewJob {
+                model_type: request.model_type,
+                caller,
+                hyperparameters: &json!(params),
+                validation_split: request.validation_split,
+                training_data_query: request.training_data_query.as_deref(),
+            })
+            .await
+    }
+
+    async fn run(&self, task: &Task, request: TrainRequest, admission: &Admission) -> Result<TrainOutcome> {
+        let outcome = self.train_and_register(task, request, admission).await;
+        let seconds = (Utc::now() - task.started_at).as_seconds_f64();
+        let result = outcome.as_ref().map_or_else(Error::code, |_| "completed");
+        metrics::histogram!("binah_training_seconds", "model_type" => task.model_type.name, "outcome" => result)
+            .record(seconds);
+        if let Err(error) = &outcome {
+            tracing::warn!(job = %task.job, error = %error, code = error.code(), "training failed");
+            // The caller gets the first error, whatever comes of noting it down.
+            if let Err(error) = self.jobs.fail(task.job, &error.to_string()).await {
+                tracing::error!(job = %task.job, error = &error as &dyn std::error::Error, "job not marked failed");
+            }
+        }
+        outcome
+    }
+
+    async fn train_and_register(
+        &self,
+        task: &Task,
+        request: TrainRequest,
+        admission: &Admission,
+    ) -> Result<TrainOutcome> {
+        let stored = match request.data {
+            Some(_) => None,
+            None => Some(self.records.read(request.model_type).await?),
+        };
+        let trained = self.fit(task, request, stored, admission).await?;
+        let record = self.register(task, &trained).await?;
+        Ok(self.track(task, &trained, &record).await)
+    }
+
+    /// The CPU part, behind the gate.
+    async fn fit(
+        &self,
+        task: &Task,
+        request: TrainRequest,
+        stored: Option<FeatureTable>,
+        admission: &Admission,
+    ) -> Result<Trained> {
+        let model_type = task.model_type;
+        let params = task.params.clone();
+        let threads = self.gate.threads();
+        let library = match model_type.family {
+            Family::BoostedRegression => Some(self.library.open()?.clone()),
+            Family::RandomForest | Family::IsolationForest => None,
+        };
+        let work = move || {
+            let dataset = dataset(&request, stored)?;
+            let split = Split::new(&dataset, request.split, request.validation_split, request.seed)?;
+            let context = FitContext { seed: request.seed, threads, library: library.as_ref() };
+            let fitted = fit(model_type.family, &params, &dataset, &split, context)?;
+            let evaluator = Evaluator::new(&fitted.ensemble).map_err(Error::internal)?;
+            let evaluation = evaluate(model_type.family, &fitted.ensemble, &evaluator, &dataset, &split);
+            let shares = importance::gain(&fitted.ensemble);
+            Ok(Trained {
+                native: native::encode(&fitted.ensemble).into(),
+                importance: dataset.schema.names().into_iter().zip(shares).collect(),
+                example: dataset.features.row(split.train[0]),
+                schema: dataset.schema,
+                n_train: split.train.len(),
+                n_validation: split.validation.len(),
+                dropped_rows: dataset.dropped_rows,
+                split: split.kind,
+                fitted,
+                evaluation,
+            })
+        };
+        self.gate.run(admission, work).await?
+    }
+
+    async fn register(&self, task: &Task, trained: &Trained) -> Result<ModelRecord> {
+        let mut files = vec![(NATIVE_FILE.to_owned(), trained.native.clone())];
+        if let Some(json) = &trained.fitted.xgboost_json {
+            files.push((XGBOOST_FILE.to_owned(), Bytes::from(json.clone())));
+        }
+        let importance: Map<String, Value> =
+            trained.importance.iter().map(|(name, share)| (name.clone(), json!(share))).collect();
+        self.registry
+            .register(NewModel {
+                job_id: task.job,
+                model_type: task.model_type,
+                caller: &task.caller,
+                schema: &trained.schema,
+                hyperparameters: json!(task.params),
+                metrics: Value::Object(trained.evaluation.metrics.clone()),
+                importance: Value::Object(importance),
+                n_rows: trained.n_train + trained.n_validation,
+                seed: task.seed,
+                files,
+            })
+            .await
+    }
+
+    /// Logs the run. The model is safe by now, so that a tracking server in trouble costs nothing
+    /// but the run.
+    async fn track(&self, task: &Task, trained: &Trained, record: &ModelRecord) -> TrainOutcome {
+        let run = report::training_run(task, trained, record);
+        let (run_id, model_uri) = match self.tracker.log(&run).await {
+            Ok(tracked) => {
+                let linked = self.registry.link_run(record.id, &tracked).await;
+                if let Err(error) = linked {
+                    tracing::error!(model = %record.id, error = &error as &dyn std::error::Error, "run not linked");
+                }
+                (tracked.run_id, tracked.model_uri)
+            }
+            Err(error) => {
+                tracing::warn!(model = %record.id, error = &error as &dyn std::error::Error, "tracking is pending");
+                (String::new(), String::new())
+            }
+        };
+        TrainOutcome {
+            job_id: task.job.uuid(),
+            model_id: record.id,
+            model_version: version_label(record.version),
+            message: report::message(task, trained, record, !run_id.is_empty()),
+            run_id,
+            model_uri,
+            metrics: trained.evaluation.metrics.clone(),
+            warnings: trained.evaluation.warnings.clone(),
+            finished_at: Utc::now(),
+        }
+    }
+}
+
+/// The rows of the request, or those that were read.
+fn dataset(request: &TrainRequest, stored: Option<FeatureTable>) -> Result<Dataset> {
+    let model_type = request.model_type;
+    let catalog_target = model_type.target.map(|target| target.name);
+    let target = catalog_target.map(|name| request.target.as_deref().unwrap_or(name));
+    match (&request.data, stored) {
+        (Some(rows), _) => Dataset::new(inline::table(rows, model_type, target)?, model_type, Some("data"), target),
+        (None, Some(table)) => Dataset::new(table, model_type, None, catalog_target),
+        (None, None) => Err(Error::internal("a training without a source")),
+    }
+}
+
+fn refuse_query(request: &TrainRequest) -> Result<()> {
+    match &request.training_data_query {
+        None => Ok(()),
+        Some(query) => {
+            let msg = "training_data_query is not available in this build; send rows in 'data' or use the stored records";
+            Err(Error::invalid(FieldError::body("not_available", ["training_data_query"], msg, json!(query))))
+        }
+    }
+}
