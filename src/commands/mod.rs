@@ -1,0 +1,81 @@
+//! The commands of the `binah-ml` program.
+
+mod demo;
+mod healthcheck;
+mod migrate;
+mod serve;
+mod token;
+
+use std::{error::Error, process::ExitCode};
+
+use binah_ml::config::Config;
+use clap::{Parser, Subcommand};
+
+/// Tenant-safe training and prediction of tree ensembles over HTTP.
+///
+/// Settings come from the environment or a .env file; .env.example lists them all.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the API (the default command).
+    Serve(serve::ServeArgs),
+    /// Bring the database up to date and set up the service's login, as the tables' owner.
+    Migrate,
+    /// Try everything on this machine: private servers, sample data, models, predictions.
+    Demo(demo::DemoArgs),
+    /// Print a token for tests.
+    Token(token::TokenArgs),
+    /// Ask the service on this machine how it is; exit status 0 if it is well.
+    Healthcheck,
+}
+
+/// Runs the command line; every failure is one line on standard error.
+pub(crate) fn run() -> ExitCode {
+    let cli = Cli::parse();
+    match Config::from_env().map_err(Into::into).and_then(|config| dispatch(cli, config)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(error.as_ref());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(cli: Cli, config: Config) -> Result<(), Box<dyn Error>> {
+    let command = cli.command.unwrap_or(Command::Serve(serve::ServeArgs::default()));
+    if let Command::Token(args) = &command {
+        return token::run(args, &config);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match command {
+            Command::Serve(args) => serve::run(&args, config).await,
+            Command::Migrate => migrate::run(&config).await,
+            Command::Demo(args) => demo::run(&args, config).await,
+            Command::Healthcheck => healthcheck::run(&config).await,
+            Command::Token(_) => Ok(()),
+        }
+    })
+}
+
+/// The error with its causes, in one line unless a cause itself has several.
+#[expect(clippy::print_stderr, reason = "the program's own last words")]
+fn complain(error: &dyn Error) {
+    let mut line = format!("binah-ml: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !line.ends_with(&text) {
+            line.push_str(": ");
+            line.push_str(&text);
+        }
+        cause = error.source();
+    }
+    eprintln!("{line}");
+}
