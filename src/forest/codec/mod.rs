@@ -1,0 +1,3 @@
+//! Ensembles as bytes.
+
+pub mod native;
