@@ -7,5 +7,6 @@
 
 pub mod error;
 pub mod forest;
+pub mod xgboost;
 
 pub use error::{Error, Result};

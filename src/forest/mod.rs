@@ -4,6 +4,7 @@
 //! Rows are `f32`, a missing value is NaN, and one rule routes every row through every tree
 //! ([`ensemble::Node`]).
 
+pub mod codec;
 pub mod ensemble;
 pub mod matrix;
 

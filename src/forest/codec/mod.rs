@@ -1,0 +1,3 @@
+//! Model files: from bytes to an [`Ensemble`](crate::forest::Ensemble) and back.
+
+pub mod xgboost_json;
