@@ -22,14 +22,16 @@ pub(super) fn scalar_in_json(model: Vec<u8>) -> Result<Vec<u8>, BaseScoreError> 
 /// Rewrites a UBJSON model as libxgboost writes it: keys and strings have 64-bit big-endian
 /// lengths, and no container has a length in bytes.
 pub(super) fn scalar_in_ubj(model: Vec<u8>) -> Result<Vec<u8>, BaseScoreError> {
-    // A key (`L` and its length), then the string's marker `S` and the marker of its length. The
-    // seven zero bytes in it cannot stand in a feature name, which came as a C string.
-    const KEY: &[u8] = b"L\0\0\0\0\0\0\0\x0abase_scoreSL";
+    // The first key of an object (`L` and its length), then the markers of a string and of its
+    // length. A feature called `base_score` looks the same but for the `S` in place of the brace,
+    // and no name holds the zero bytes, for it came as a C string.
+    const KEY: &[u8] = b"{L\0\0\0\0\0\0\0\x0abase_scoreSL";
     let length_at = only_occurrence(&model, KEY)? + KEY.len();
     let start = length_at + size_of::<u64>();
     let length = model.get(length_at..start).ok_or(BaseScoreError)?;
     let length = u64::from_be_bytes(length.try_into().map_err(|_| BaseScoreError)?);
-    let end = usize::try_from(length).ok().and_then(|length| start.checked_add(length)).ok_or(BaseScoreError)?;
+    let end =
+        usize::try_from(length).ok().and_then(|length| start.checked_add(length)).ok_or(BaseScoreError)?;
     let text = model.get(start..end).ok_or(BaseScoreError)?;
     let Some(digits) = digits_in_brackets(text)? else { return Ok(model) };
     Ok([&model[..length_at], &(digits.len() as u64).to_be_bytes(), digits, &model[end..]].concat())
@@ -73,6 +75,18 @@ mod tests {
         let before = format!(r#"{names}"base_score":"[7.0450616E-1]","num_class":"0"}}"#);
         assert_eq!(json(&before), Ok(format!(r#"{names}"base_score":"7.0450616E-1","num_class":"0"}}"#)));
         assert_eq!(scalar_in_ubj(ubj("[7.0450616E-1]")), Ok(ubj("7.0450616E-1")));
+    }
+
+    #[test]
+    fn a_feature_of_that_name_is_none_of_it() {
+        let names = b"[SL\0\0\0\0\0\0\0\x0abase_scoreSL\0\0\0\0\0\0\0\x01a]";
+        let with_names = |score| [&names[..], &ubj(score)].concat();
+        assert_eq!(scalar_in_ubj(with_names("[1E0]")), Ok(with_names("1E0")));
+        let names = r#"["base_score","a"],"#;
+        assert_eq!(
+            json(&format!(r#"{names}"base_score":"[1E0]""#)),
+            Ok(format!(r#"{names}"base_score":"1E0""#))
+        );
     }
 
     #[test]

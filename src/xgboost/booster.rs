@@ -129,3 +129,31 @@ impl Drop for Booster<'_> {
 fn c_index(round: u32) -> Result<c_int, CallError> {
     c_int::try_from(round).map_err(|_| CallError::new("too many rounds"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::forest::Matrix;
+    use crate::xgboost::{Dataset, Library};
+
+    #[test]
+    fn a_failed_call_brings_the_library_s_own_words() {
+        let library = Library::of_deps();
+        let features = Matrix::from_columns(&[vec![1.0, 2.0, f32::NAN]]);
+        let (names, target) = (["a".to_owned()], [0.0, 1.0, 2.0]);
+        let rows =
+            Dataset { features: &features, target: &target, feature_names: &names, categorical: &[false] };
+        let matrix = DMatrix::new(library.api(), &rows, 1).expect("three good rows");
+        let mut booster = Booster::new(library.api(), &[&matrix]).expect("one matrix");
+        booster.set_param("objective", "reg:nonsense").expect("looked at later");
+        let error = booster.update(0, &matrix).expect_err("there is no such objective");
+        assert!(error.to_string().contains("Unknown objective function: `reg:nonsense`"), "{error}");
+        assert!(!error.to_string().contains("Stack trace"), "{error}");
+
+        let mut booster = Booster::new(library.api(), &[&matrix]).expect("one matrix");
+        booster.update(0, &matrix).expect("defaults are good");
+        assert!(booster.first(1).is_ok());
+        let error = booster.first(2).err().expect("only one round was trained");
+        assert!(error.to_string().contains("fewer rounds"), "{error}");
+    }
+}

@@ -58,6 +58,12 @@ impl Dataset<'_> {
         }
         Ok(())
     }
+
+    /// Checks that names and kinds of the columns are those of `other`.
+    pub(super) fn check_columns_of(&self, other: &Self) -> Result<(), DatasetError> {
+        let same = self.feature_names == other.feature_names && self.categorical == other.categorical;
+        if same { Ok(()) } else { Err(DatasetError::Columns) }
+    }
 }
 
 /// Why rows cannot be trained on. Rows are counted from 0.
@@ -76,6 +82,9 @@ pub enum DatasetError {
         /// The length that the matrix asks for.
         expected: usize,
     },
+    /// Validation rows have other columns than training rows.
+    #[error("the columns are not those of the training rows")]
+    Columns,
     /// A target is NaN or infinite.
     #[error("the target of row {row} is not a finite number")]
     Target {

@@ -85,10 +85,7 @@ impl FeatureStrings {
 
     /// `(field, one string per feature)`; the pointers live as long as `self`.
     pub(super) fn fields(&self) -> [(*const c_char, &[*const c_char]); 2] {
-        [
-            (c"feature_name".as_ptr(), &self.name_pointers),
-            (c"feature_type".as_ptr(), &self.type_pointers),
-        ]
+        [(c"feature_name".as_ptr(), &self.name_pointers), (c"feature_type".as_ptr(), &self.type_pointers)]
     }
 }
 

@@ -67,7 +67,8 @@ mod tests {
 
     #[test]
     fn a_call_error_keeps_the_reason_and_drops_the_trace() {
-        let error = CallError::new("[10:00:00] src/x.cc:1: Check failed: a == b\nStack trace:\n  [bt] (0) ...");
+        let error =
+            CallError::new("[10:00:00] src/x.cc:1: Check failed: a == b\nStack trace:\n  [bt] (0) ...");
         assert_eq!(error.to_string(), "libxgboost: [10:00:00] src/x.cc:1: Check failed: a == b");
         assert_eq!(CallError::new("").to_string(), "libxgboost: unknown error");
     }

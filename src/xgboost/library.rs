@@ -238,6 +238,16 @@ impl From<OpenError> for crate::Error {
 }
 
 #[cfg(test)]
+impl Library {
+    /// The library of the environment that `DEPS` names, `.deps` beside `Cargo.toml` by default.
+    pub(super) fn of_deps() -> Self {
+        let default = || concat!(env!("CARGO_MANIFEST_DIR"), "/.deps").into();
+        let deps = std::env::var_os("DEPS").unwrap_or_else(default);
+        Self::open(&Search { library: None, deps: Some(deps.into()) }).expect("libxgboost in DEPS")
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

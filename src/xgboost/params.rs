@@ -163,7 +163,8 @@ mod tests {
 
     #[test]
     fn json_takes_what_is_named_and_refuses_what_is_unknown() {
-        let params: Params = serde_json::from_str(r#"{"max_depth": 5, "learning_rate": 0.1}"#).expect("valid");
+        let params: Params =
+            serde_json::from_str(r#"{"max_depth": 5, "learning_rate": 0.1}"#).expect("valid");
         assert_eq!(params, Params { max_depth: 5, learning_rate: 0.1, ..Params::default() });
         let error = serde_json::from_str::<Params>(r#"{"depth": 5}"#).expect_err("unknown");
         assert!(error.to_string().contains("unknown field `depth`"), "{error}");

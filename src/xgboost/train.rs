@@ -85,7 +85,10 @@ pub fn train(
     params.check().map_err(TrainError::Params)?;
     training.check().map_err(|error| TrainError::Dataset { set: "training", error })?;
     if let Some(validation) = &validation {
-        validation.check().map_err(|error| TrainError::Dataset { set: "validation", error })?;
+        validation
+            .check()
+            .and_then(|()| validation.check_columns_of(&training))
+            .map_err(|error| TrainError::Dataset { set: "validation", error })?;
     } else if params.early_stopping_rounds.is_some() {
         return Err(TrainError::EarlyStoppingWithoutValidation);
     }

@@ -88,7 +88,13 @@ pub fn decode(bytes: &[u8]) -> Result<Model, DecodeError> {
         })
         .collect::<Result<_, _>>()?;
     Ok(Model {
-        ensemble: Ensemble { n_features: n_features as usize, combine: Combine::Sum, base_score, link, trees },
+        ensemble: Ensemble {
+            n_features: n_features as usize,
+            combine: Combine::Sum,
+            base_score,
+            link,
+            trees,
+        },
         feature_names: learner.feature_names.into_iter().map(Cow::into_owned).collect(),
         categorical: learner.feature_types.iter().map(|t| t == "c").collect(),
     })
@@ -302,7 +308,8 @@ impl RawTree {
         for (k, &node) in self.categories_nodes.iter().enumerate() {
             let node = node as usize;
             let start = self.categories_segments[k];
-            let codes = start.checked_add(self.categories_sizes[k]).and_then(|end| self.categories.get(start..end));
+            let codes =
+                start.checked_add(self.categories_sizes[k]).and_then(|end| self.categories.get(start..end));
             let mut codes = codes.ok_or("a category set out of bounds")?.to_vec();
             codes.sort_unstable();
             codes.dedup();
@@ -316,8 +323,8 @@ impl RawTree {
                 sets.push((position[node], codes));
             }
         }
-        let n_splits =
-            (0..position.len()).filter(|&i| position[i] != LEAF && self.is_categorical(i) && self.left_children[i] != -1);
+        let n_splits = (0..position.len())
+            .filter(|&i| position[i] != LEAF && self.is_categorical(i) && self.left_children[i] != -1);
         if n_splits.count() != sets.len() {
             return Err("a categorical split without a category set");
         }

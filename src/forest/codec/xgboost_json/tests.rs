@@ -54,7 +54,8 @@ fn a_real_model_is_read_to_the_last_node() {
 
 #[test]
 fn deleted_nodes_go_and_inner_values_are_means_by_cover() {
-    let tree = with(TREE, small().pointer(TREE).cloned().expect("there")).expect("valid").ensemble.trees.remove(0);
+    let tree =
+        with(TREE, small().pointer(TREE).cloned().expect("there")).expect("valid").ensemble.trees.remove(0);
     assert_eq!((&tree.left[..], &tree.right[..]), (&[2, LEAF, LEAF][..], &[1, LEAF, LEAF][..]));
     assert_eq!(tree.value, [0.0, 3.0, -1.0]);
     assert_eq!(tree.threshold, [0.5, 0.0, 0.0]);
@@ -124,7 +125,18 @@ fn contradictions_are_errors() {
     ];
     for (key, value, reason) in tree {
         let error = with(&format!("{TREE}/{key}"), value).expect_err(reason);
-        assert!(matches!(error, DecodeError::InvalidTree { tree: 0, reason: r } if r == reason), "{key}: {error}");
+        assert!(
+            matches!(error, DecodeError::InvalidTree { tree: 0, reason: r } if r == reason),
+            "{key}: {error}"
+        );
+    }
+}
+
+#[test]
+fn numbers_beyond_f32_are_errors() {
+    for number in ["1e39", "-1e39", "1e999", "NaN"] {
+        let model = small().to_string().replacen("[0.5,", &format!("[{number},"), 1);
+        assert!(matches!(decode(model.as_bytes()), Err(DecodeError::Json(_))), "{number}");
     }
 }
 
@@ -199,7 +211,9 @@ fn assert_well_formed(ensemble: &Ensemble) {
 fn scalars(value: &Value, path: &str, found: &mut Vec<String>) {
     match value {
         Value::Object(map) => map.iter().for_each(|(k, v)| scalars(v, &format!("{path}/{k}"), found)),
-        Value::Array(list) => list.iter().enumerate().for_each(|(i, v)| scalars(v, &format!("{path}/{i}"), found)),
+        Value::Array(list) => {
+            list.iter().enumerate().for_each(|(i, v)| scalars(v, &format!("{path}/{i}"), found))
+        }
         _ => found.push(path.to_owned()),
     }
 }
