@@ -5,14 +5,22 @@
 //! -> rows ([`features`]) -> model ([`forest`], [`xgboost`]) -> versions ([`registry`])
 //! -> MLflow ([`tracking`]) -> response ([`http`]). `ARCHITECTURE.md` walks through both.
 
+pub mod app;
 pub mod auth;
 pub mod catalog;
 pub mod config;
+pub mod dev;
 pub mod error;
 pub mod features;
 pub mod forest;
+pub mod http;
 pub mod inference;
+pub mod jobs;
+pub mod registry;
+pub mod storage;
 pub mod telemetry;
+pub mod tracking;
 pub mod training;
+pub mod xgboost;
 
 pub use error::{Error, Result};
