@@ -7,5 +7,6 @@
 
 pub mod error;
 pub mod forest;
+pub mod tracking;
 
 pub use error::{Error, Result};
