@@ -1,0 +1,131 @@
+//! What can go wrong with MLflow, and whether trying again later can help.
+
+use std::time::Duration;
+
+/// A failed exchange with MLflow.
+#[derive(Debug, thiserror::Error)]
+pub enum TrackingError {
+    /// No answer came: connection refused, name unknown, TLS failed, broken off.
+    #[error("MLflow is unreachable ({call}): {source}")]
+    Unreachable {
+        /// The call that failed.
+        call: &'static str,
+        /// Why, without the address (it may carry a password).
+        source: reqwest::Error,
+    },
+    /// The server took the call but did not answer in time; it may or may not have been carried out.
+    #[error("MLflow did not answer {call} within {after:?}")]
+    Timeout {
+        /// The call that failed.
+        call: &'static str,
+        /// The limit of one request.
+        after: Duration,
+    },
+    /// The server answered with an error.
+    #[error("MLflow refused {call}: {status} {}: {message}", .code.as_deref().unwrap_or("-"))]
+    Refused {
+        /// The call that failed.
+        call: &'static str,
+        /// HTTP status.
+        status: u16,
+        /// MLflow's `error_code`; none when the body was not MLflow's JSON (a proxy, basic auth).
+        code: Option<String>,
+        /// MLflow's message, or the start of the body.
+        message: String,
+    },
+    /// The server's DNS rebinding guard does not know the name by which we call it.
+    #[error(
+        "MLflow refused the host name {host:?}: start the server with `--allowed-hosts {host}` \
+         (with the port; the list replaces the defaults), or override the Host header"
+    )]
+    HostRefused {
+        /// The Host header that was sent.
+        host: String,
+    },
+    /// A success status with a body that is not the call's answer (a captive proxy, a login page).
+    #[error("MLflow's answer to {call} cannot be read: {reason}")]
+    UnreadableAnswer {
+        /// The call that failed.
+        call: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The run's artifacts live in a store that cannot be written through MLflow.
+    #[error("Artifacts of this run go to {uri:?}, which cannot be written through MLflow")]
+    UnsupportedArtifactStore {
+        /// The run's artifact address.
+        uri: String,
+    },
+    /// The file is over the limit of the only upload path that this run allows.
+    #[error(
+        "{path} has {bytes} bytes; a run whose artifacts lie in the server's own folder takes 10 MiB a file: \
+         use another experiment name, so that it is created with a proxied artifact location"
+    )]
+    ArtifactTooLarge {
+        /// Path of the file in the run.
+        path: String,
+        /// Its size.
+        bytes: usize,
+    },
+    /// A name, path or setting that MLflow cannot take.
+    #[error("{what} {value:?} is not usable in MLflow: {rule}")]
+    Invalid {
+        /// What it names.
+        what: &'static str,
+        /// The offending value.
+        value: String,
+        /// The rule it breaks.
+        rule: &'static str,
+    },
+}
+
+impl TrackingError {
+    /// Whether the same call may succeed later without anyone changing anything.
+    ///
+    /// MLflow reports an exhausted database pool as 400 `BAD_REQUEST`, hence that odd one.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::Timeout { .. } | Self::UnreadableAnswer { .. } => true,
+            Self::Refused { status, code, .. } => {
+                matches!(status, 408 | 429 | 500 | 502 | 503 | 504)
+                    || (*status == 400 && code.as_deref() == Some("BAD_REQUEST"))
+            }
+            _ => false,
+        }
+    }
+
+    /// The API call that failed, if it was one.
+    #[must_use]
+    pub fn call(&self) -> Option<&'static str> {
+        match self {
+            Self::Unreachable { call, .. }
+            | Self::Timeout { call, .. }
+            | Self::Refused { call, .. }
+            | Self::UnreadableAnswer { call, .. } => Some(call),
+            _ => None,
+        }
+    }
+
+    /// Whether the server certainly has not carried the call out, so that repeating it is safe
+    /// even where a repetition would create a second thing.
+    pub(crate) fn never_arrived(&self) -> bool {
+        matches!(self, Self::Unreachable { source, .. } if source.is_connect())
+    }
+
+    /// Whether what the call names exists already.
+    pub(crate) fn already_exists(&self) -> bool {
+        matches!(self, Self::Refused { code: Some(code), .. } if code == "RESOURCE_ALREADY_EXISTS")
+    }
+
+    /// Whether what the call names does not exist.
+    pub(crate) fn is_missing(&self) -> bool {
+        matches!(self, Self::Refused { code: Some(code), .. } if code == "RESOURCE_DOES_NOT_EXIST")
+    }
+
+    /// Whether a cached experiment id is stale: the experiment was deleted or purged meanwhile.
+    pub(crate) fn experiment_is_gone(&self) -> bool {
+        self.is_missing()
+            || matches!(self, Self::Refused { status: 400, message, .. } if message.contains("must be in the 'active' state"))
+    }
+}

@@ -1,0 +1,43 @@
+//! Speaks to MLflow, alone: a finished training becomes a run, a model folder and a registered
+//! version, over REST and without Python.
+//!
+//! # The steps of [`Tracker::log`]
+//! 1. [`open`](Tracker::open): experiment `<name>/<tenant>` (found, restored or created), then the
+//!    run with the tag [`JOB_TAG`] (found or created).
+//! 2. [`log_values`](Tracker::log_values): params, metrics, curves by step, tags, note, data set.
+//! 3. [`upload`](Tracker::upload): the files, then `model/` with `MLmodel` last.
+//! 4. [`describe`](Tracker::describe): the tag that marks the folder as a model.
+//! 5. [`register`](Tracker::register): registered model and the version with this run's id.
+//! 6. [`finish`](Tracker::finish): FINISHED, which says that 1-5 are done.
+//!
+//! Every step may be run again. What MLflow would make twice (run, version) is
+//! searched for first; all else overwrites itself with equal values, which is why times and the
+//! model's uuid come from the [`TrainingRun`], never from the clock.
+//!
+//! # One more flavor
+//! Add a variant to [`Flavor`] with its file, its entry in `MLmodel`, its Python loader if it has
+//! one, and its requirements. Several flavors share one folder.
+//!
+//! # Traps that are handled here
+//! * A default server keeps files in a folder of its own; an upload then answers 200 and is lost.
+//!   Experiments are created with a proxied `artifact_location`; for an older one the run's
+//!   `artifact_uri` decides ([`client`], artifacts).
+//! * Non-finite metrics must be the texts `"NaN"`, `"Infinity"`, `"-Infinity"`; params must be
+//!   text. Anything else loses data with status 200.
+//! * 400 with `BAD_REQUEST` is the server's exhausted database pool, and passes; 400 with another
+//!   code does not. "Exists already" is a 400 as well.
+//! * `--allowed-hosts` of MLflow 3: [`TrackingError::HostRefused`] says what to set.
+//! * XGBoost's bracketed `base_score` makes 2.x predict wrongly; the uploaded file has none.
+//! * A deleted experiment is found by name, and refuses runs until it is restored.
+
+pub mod client;
+mod error;
+mod model_folder;
+mod run;
+mod tracker;
+
+pub use client::{ArtifactFile, ClientConfig, Dataset, RetryPolicy};
+pub use error::TrackingError;
+pub use model_folder::{Feature, FeatureKind, Flavor, MODEL_FOLDER, ModelFolder};
+pub use run::{JOB_TAG, Tracked, TrainingRun};
+pub use tracker::{Tracker, TrackerConfig};

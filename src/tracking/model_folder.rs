@@ -1,0 +1,273 @@
+//! The folder `model/` of a run: what `mlflow.*.load_model` reads, written without Python.
+//!
+//! `MLmodel` is YAML, of which JSON is a part: it is written as JSON. It says `mlflow_version`
+//! 2.9.2 and leaves `required` out of the signature, so that 2.x and 3.x both load it.
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::client::ArtifactFile;
+
+/// Name of the folder in the run.
+pub const MODEL_FOLDER: &str = "model";
+
+/// Named in the environment files; loading works under any version that has the libraries.
+const PYTHON: &str = "3.11.7";
+
+/// A model as MLflow keeps it: one folder, one or more flavors over it.
+///
+/// The signature makes every feature a `double`: MLflow then takes floats and missing values, puts
+/// the columns in order, drops unknown ones and refuses a frame that lacks one. A categorical
+/// feature is passed as its code.
+#[derive(Debug, Clone)]
+pub struct ModelFolder {
+    /// Features in the model's order.
+    pub features: Vec<Feature>,
+    /// What the folder can be loaded as; the first one with a Python loader is what
+    /// `mlflow.pyfunc` uses.
+    pub flavors: Vec<Flavor>,
+    /// One row for the model's page, one value per feature; NaN is missing.
+    pub input_example: Vec<f64>,
+}
+
+/// One feature of the model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Feature {
+    /// Column name.
+    pub name: String,
+    /// What it holds.
+    #[serde(flatten)]
+    pub kind: FeatureKind,
+}
+
+/// What a feature holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum FeatureKind {
+    /// A number.
+    Numeric,
+    /// A category; its code is its position here.
+    Categorical {
+        /// Names in the order of their codes.
+        categories: Vec<String>,
+    },
+}
+
+/// One way to load the folder. A new one is a variant with its own file, entry, loader and
+/// requirements; nothing else changes.
+#[derive(Debug, Clone)]
+pub enum Flavor {
+    /// A Booster for `mlflow.xgboost`; `mlflow.pyfunc` answers its raw prediction in float32.
+    Xgboost {
+        /// libxgboost's JSON format, with feature names.
+        model_json: Bytes,
+        /// Version of the library that wrote it.
+        version: String,
+    },
+    /// Our own format, which no Python library loads. MLflow shows it and keeps it.
+    Native {
+        /// The registry's artifact.
+        model: Bytes,
+        /// `gradient_boosting`, `random_forest` or `isolation_forest`.
+        family: &'static str,
+    },
+}
+
+impl Flavor {
+    fn key(&self) -> &'static str {
+        match self {
+            Self::Xgboost { .. } => "xgboost",
+            Self::Native { .. } => "binah",
+        }
+    }
+
+    fn file(&self) -> ArtifactFile {
+        match self {
+            Self::Xgboost { model_json, .. } => {
+                ArtifactFile::new("model.json", with_scalar_base_score(model_json))
+            }
+            Self::Native { model, .. } => ArtifactFile::new("model.binah", model.clone()),
+        }
+    }
+
+    /// The flavor's entry in MLmodel.
+    fn entry(&self) -> Value {
+        match self {
+            Self::Xgboost { version, .. } => json!({
+                "code": null, "data": "model.json", "model_class": "xgboost.core.Booster",
+                "model_format": "json", "xgb_version": version,
+            }),
+            Self::Native { family, .. } => json!({
+                "data": "model.binah", "features": "features.json", "family": family,
+                "version": env!("CARGO_PKG_VERSION"),
+            }),
+        }
+    }
+
+    /// The module that makes it a `mlflow.pyfunc` model, and the numpy type of its answer.
+    fn loader(&self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Xgboost { .. } => Some(("mlflow.xgboost", "float32")),
+            Self::Native { .. } => None,
+        }
+    }
+
+    /// Lines of requirements.txt.
+    fn requirements(&self) -> Vec<String> {
+        match self {
+            Self::Xgboost { version, .. } => vec![format!("xgboost=={version}")],
+            Self::Native { .. } => Vec::new(),
+        }
+    }
+}
+
+impl ModelFolder {
+    /// The `MLmodel` document. The same arguments give the same document, so that a repeated
+    /// upload changes nothing; `model_uuid` is 32 hex digits.
+    #[must_use]
+    pub fn mlmodel(&self, run_id: &str, model_uuid: &str, created_at: DateTime<Utc>) -> Value {
+        let mut flavors: Map<String, Value> =
+            self.flavors.iter().map(|flavor| (flavor.key().to_owned(), flavor.entry())).collect();
+        let loader = self.flavors.iter().find_map(|flavor| Some((flavor.loader()?, flavor.file().path)));
+        if let Some(((module, _), data)) = &loader {
+            let entry = json!({
+                "loader_module": module, "data": data, "python_version": PYTHON,
+                "env": {"conda": "conda.yaml", "virtualenv": "python_env.yaml"},
+            });
+            flavors.insert("python_function".to_owned(), entry);
+        }
+        let inputs: Vec<_> =
+            self.features.iter().map(|f| json!({"type": "double", "name": f.name})).collect();
+        let dtype = loader.map_or("float64", |((_, dtype), _)| dtype);
+        let outputs = json!([{"type": "tensor", "tensor-spec": {"dtype": dtype, "shape": [-1]}}]);
+        let size: usize = self.flavors.iter().map(|flavor| flavor.file().bytes.len()).sum();
+        json!({
+            "artifact_path": MODEL_FOLDER,
+            "run_id": run_id,
+            "model_uuid": model_uuid,
+            "mlflow_version": "2.9.2",
+            "utc_time_created": created_at.format("%Y-%m-%d %H:%M:%S%.6f").to_string(),
+            "model_size_bytes": size,
+            "flavors": flavors,
+            // The signature's parts are JSON texts inside the document.
+            "signature": {
+                "inputs": Value::from(inputs).to_string(), "outputs": outputs.to_string(), "params": null,
+            },
+            "saved_input_example_info": {
+                "artifact_path": "input_example.json", "pandas_orient": "split", "type": "dataframe",
+            },
+        })
+    }
+
+    /// All files of the folder, with paths in the run; `MLmodel` last, so that a folder that
+    /// has one is complete.
+    #[must_use]
+    pub fn files(&self, mlmodel: &Value) -> Vec<ArtifactFile> {
+        let requirements = self.requirements();
+        let columns: Vec<_> = self.features.iter().map(|feature| feature.name.as_str()).collect();
+        let example = json!({"columns": columns, "data": [self.input_example]});
+        let schema = json!({"format_version": 1, "features": self.features});
+        let mut files: Vec<_> = self.flavors.iter().map(Flavor::file).collect();
+        files.extend([
+            ArtifactFile::new("features.json", format!("{schema:#}")),
+            ArtifactFile::new("input_example.json", example.to_string()),
+            ArtifactFile::new("requirements.txt", requirements.join("\n") + "\n"),
+            ArtifactFile::new("conda.yaml", conda(&requirements)),
+            ArtifactFile::new("python_env.yaml", python_env()),
+            ArtifactFile::new("MLmodel", format!("{mlmodel:#}")),
+        ]);
+        for file in &mut files {
+            file.path = format!("{MODEL_FOLDER}/{}", file.path);
+        }
+        files
+    }
+
+    fn requirements(&self) -> Vec<String> {
+        let common = ["mlflow>=2.9.2", "numpy", "pandas"].map(str::to_owned);
+        common.into_iter().chain(self.flavors.iter().flat_map(Flavor::requirements)).collect()
+    }
+}
+
+fn conda(requirements: &[String]) -> String {
+    let lines: String = requirements.iter().map(|line| format!("  - {line}\n")).collect();
+    format!(
+        "channels:\n- conda-forge\ndependencies:\n- python={PYTHON}\n- pip\n- pip:\n{lines}name: mlflow-env\n"
+    )
+}
+
+fn python_env() -> String {
+    format!(
+        "python: {PYTHON}\nbuild_dependencies:\n- pip\n- setuptools\n- wheel\n\
+         dependencies:\n- -r requirements.txt\n"
+    )
+}
+
+/// XGBoost 3.1 and later write `"base_score":"[4.85E-1]"`, which 2.x reads without an error and
+/// predicts wrongly from. Both read the number without brackets, which is what this writes; a
+/// vector of several (multi-class) has no such form and stays.
+fn with_scalar_base_score(model_json: &Bytes) -> Bytes {
+    // As a key with a text value this cannot stand inside a JSON string: its quotes would be escaped.
+    const OPENING: &[u8] = br#""base_score":"["#;
+    let Some(start) = model_json.windows(OPENING.len()).position(|window| window == OPENING) else {
+        return model_json.clone();
+    };
+    let (head, tail) = model_json.split_at(start + OPENING.len());
+    match tail.iter().position(|byte| matches!(byte, b']' | b',')) {
+        Some(end) if tail[end] == b']' => {
+            [&head[..head.len() - 1], &tail[..end], &tail[end + 1..]].concat().into()
+        }
+        _ => model_json.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(flavors: Vec<Flavor>) -> ModelFolder {
+        let size = Feature { name: "size".into(), kind: FeatureKind::Numeric };
+        let categories = vec!["flat".into(), "house".into()];
+        let kind = Feature { name: "kind".into(), kind: FeatureKind::Categorical { categories } };
+        ModelFolder { features: vec![size, kind], flavors, input_example: vec![f64::NAN, 1.0] }
+    }
+
+    #[test]
+    fn base_score_loses_its_brackets_only() {
+        let scalar = |text: &'static str| with_scalar_base_score(&Bytes::from_static(text.as_bytes()));
+        let one = r#"{"learner_model_param":{"base_score":"[4.85E-1]","num_class":"0"}}"#;
+        assert_eq!(scalar(one), one.replace(['[', ']'], ""));
+        for same in [
+            r#"{"base_score":"[1E0,2E0]"}"#,
+            r#"{"base_score":"5E-1"}"#,
+            r#"{"x":[1]}"#,
+            r#""base_score":"["#,
+        ] {
+            assert_eq!(scalar(same), same);
+        }
+    }
+
+    #[test]
+    fn a_forest_is_kept_but_claims_no_python_loader() {
+        let native = Flavor::Native { model: Bytes::from_static(b"trees"), family: "random_forest" };
+        let folder = folder(vec![native]);
+        let mlmodel = folder.mlmodel("r", "u", DateTime::UNIX_EPOCH);
+        let flavors: Vec<_> = mlmodel["flavors"].as_object().expect("a map").keys().collect();
+        assert_eq!(flavors, ["binah"]);
+        assert_eq!(mlmodel["utc_time_created"], "1970-01-01 00:00:00.000000");
+        let files = folder.files(&mlmodel);
+        assert_eq!(files.last().map(|file| file.path.as_str()), Some("model/MLmodel"));
+        let text = |path: &str| {
+            let file = files.iter().find(|file| file.path == path).expect("is there");
+            String::from_utf8(file.bytes.to_vec()).expect("is text")
+        };
+        assert_eq!(text("model/input_example.json"), r#"{"columns":["size","kind"],"data":[[null,1.0]]}"#);
+        let schema: Value = serde_json::from_str(&text("model/features.json")).expect("is JSON");
+        assert_eq!(
+            schema["features"],
+            json!([{"name": "size", "kind": "numeric"},
+                   {"name": "kind", "kind": "categorical", "categories": ["flat", "house"]}])
+        );
+    }
+}
