@@ -5,6 +5,7 @@
 //! -> rows ([`features`]) -> model ([`forest`], [`xgboost`]) -> versions ([`registry`])
 //! -> MLflow ([`tracking`]) -> response ([`http`]). `ARCHITECTURE.md` walks through both.
 
+pub mod dev;
 pub mod error;
 pub mod forest;
 
