@@ -138,7 +138,7 @@ mod tests {
         let guarded = Guarded::spawn(&server(folder.path(), ""), "TERM:5", &log).expect("sh");
         wait_until("server and grandchild run", || living_in(folder.path()).len() >= 4);
         guarded.stop().await.expect("stopped");
-        assert_eq!(living_in(folder.path()), Vec::<u32>::new());
+        wait_until("nothing is left", || living_in(folder.path()).is_empty());
     }
 
     #[test]
@@ -149,7 +149,7 @@ mod tests {
         let guarded = Guarded::spawn(&stubborn, "INT:0 TERM:0", &log).expect("sh");
         wait_until("server and grandchild run", || living_in(folder.path()).len() >= 4);
         drop(guarded);
-        assert_eq!(living_in(folder.path()), Vec::<u32>::new());
+        wait_until("nothing is left", || living_in(folder.path()).is_empty());
     }
 
     #[test]

@@ -12,7 +12,6 @@ exec 3<&0
 # holds whatever the server forks.
 setsid "$@" </dev/null 3<&- >>"$log" 2>&1 &
 server=$!
-trap '' HUP INT QUIT TERM
 
 (
     read -r _ <&3
@@ -27,14 +26,17 @@ trap '' HUP INT QUIT TERM
     kill -s KILL -- "-$server"
 ) </dev/null >/dev/null 2>&1 &
 watcher=$!
+# The guard goes last; the watcher above takes signals as usual.
+trap '' HUP INT QUIT TERM
 
 wait "$server"
 status=$?
+# The guard's own process group: the watcher and its sleep.
+kill -s TERM 0
+wait "$watcher"
 # What the server forked and left behind; its end is waited for, but not for ever: a container's
 # first process may leave zombies.
-kill -s KILL "$watcher"
-wait "$watcher"
-ticks=100
+ticks=20
 while [ "$ticks" -gt 0 ] && kill -s KILL -- "-$server"; do
     sleep 0.01
     ticks=$((ticks - 1))

@@ -7,6 +7,7 @@
 mod account;
 mod binaries;
 
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -279,7 +280,11 @@ async fn clear_stale_lock(cluster: &Path) -> Result<()> {
     let start = Instant::now();
     while let Some(pid) = lock_holder(&lock) {
         if !runs_in(pid, cluster) {
-            return std::fs::remove_file(&lock).map_err(Error::io(format!("removing {}", lock.display())));
+            return match std::fs::remove_file(&lock) {
+                // Its owner removed it, with its last breath.
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+                outcome => outcome.map_err(Error::io(format!("removing {}", lock.display()))),
+            };
         }
         if start.elapsed() > Duration::from_secs(5) {
             let folder = cluster.parent().unwrap_or(cluster).to_path_buf();
