@@ -31,8 +31,9 @@ pub struct CostRecord {
 ///             * (size / 30,000)^-0.06 + units * fit_out[type] * price_level, times e^N(0, 0.09)`
 ///
 /// with `rate` 165, 240, 110, 215 $/sqft (residential, commercial, industrial, mixed use), `tier` 1.35,
-/// 1.1, 0.95, 0.82, `fit_out` 14,000, 22,000, 30,000, 18,000 $ a unit, 2021-2022 dearer by 9 % (material shortage),
-/// `season` +3 % for winter completion; larger projects are cheaper per square foot.
+/// 1.1, 0.95, 0.82, `fit_out` 14,000, 22,000, 30,000, 18,000 $ a unit; 2021 and 2022 are dearer by 9 %
+/// (shortage of materials), `season` is +3 % for completion in winter; larger projects are cheaper per
+/// square foot.
 pub(super) fn generate(profile: &TenantProfile, random: &mut Random) -> Vec<CostRecord> {
     (0..profile.rows.cost).map(|i| project(profile, random, i)).collect()
 }

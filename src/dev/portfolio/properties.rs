@@ -45,11 +45,11 @@ enum Incident {
     Misbooking,
 }
 
-/// A property has a full-house revenue `R` (log-normal around 38,000, 70,000, 55,000, 60,000 $ by type, times
-/// `price_level`), a usual occupancy and turnover of its own. Per month:
+/// A property has a full-house revenue `R` (log-normal around 38,000, 70,000, 55,000, 60,000 $ by type,
+/// times `price_level`), a usual occupancy and turnover of its own. Per month:
 ///
-/// `revenue = R * occupancy * (1 + inflation)^t * season * e^N(0, 0.04)`, `season = 1 + 0.05 cos(2 pi (month - 7) / 12)`;
-/// `occupancy` follows an AR(1) process (0.8) around its usual value; `maintenance = 0.07 R * winter * e^N(0, 0.3)`,
+/// `revenue = R * occupancy * (1 + inflation)^t * season * e^N(0, 0.04)`,
+/// `season = 1 + 0.05 cos(2 pi (month - 7) / 12)`; `occupancy` follows an AR(1) process (0.8) around its usual value; `maintenance = 0.07 R * winter * e^N(0, 0.3)`,
 /// `winter` 1.25 from November to March. 5 % of the months have an [`Incident`].
 pub(super) fn generate(profile: &TenantProfile, random: &mut Random) -> Vec<PropertyMetrics> {
     (0..profile.rows.properties).flat_map(|i| history(profile, random, i)).collect()
