@@ -11,6 +11,9 @@ pub mod error;
 pub mod features;
 pub mod forest;
 pub mod inference;
+pub mod jobs;
+pub mod registry;
+pub mod storage;
 pub mod training;
 
 pub use error::{Error, Result};
