@@ -49,7 +49,7 @@ impl Dataset<'_> {
             if let Some(row) = column.iter().position(|x| x.is_infinite()) {
                 return Err(DatasetError::Infinite { feature: name.clone(), row });
             }
-            let is_code = |x: f32| x >= 0.0 && x < CATEGORY_LIMIT && x.fract() == 0.0;
+            let is_code = |x: f32| (0.0..CATEGORY_LIMIT).contains(&x) && x.fract() == 0.0;
             if self.categorical[j]
                 && let Some(row) = column.iter().position(|&x| !x.is_nan() && !is_code(x))
             {

@@ -57,11 +57,11 @@ impl Params {
     /// # Errors
     /// All fields that are out of range, in the order of the struct.
     pub fn check(&self) -> Result<(), Vec<OutOfRange>> {
-        let fraction = |x: f64| x > 0.0 && x <= 1.0;
-        // libxgboost keeps these in f32.
-        let penalty = |x: f64| x >= 0.0 && x <= f64::from(f32::MAX);
+        // libxgboost parses these as f32 and refuses what is not a normal one.
+        let penalty = |x: f64| x == 0.0 || (f64::from(f32::MIN_POSITIVE)..=f64::from(f32::MAX)).contains(&x);
+        let fraction = |x: f64| penalty(x) && x > 0.0 && x <= 1.0;
         const FRACTION: &str = "above 0 and at most 1";
-        const PENALTY: &str = "a finite number of at least 0";
+        const PENALTY: &str = "from 0 to 3.4e38";
         let checks = [
             ("n_estimators", (1..=10_000).contains(&self.n_estimators), "from 1 to 10000"),
             ("max_depth", (1..=30).contains(&self.max_depth), "from 1 to 30"),
@@ -124,7 +124,13 @@ mod tests {
         let d = Params::default;
         let allowed = [
             Params { n_estimators: 10_000, max_depth: 30, learning_rate: 1.0, max_bin: 65_536, ..d() },
-            Params { n_estimators: 1, max_depth: 1, learning_rate: f64::MIN_POSITIVE, max_bin: 2, ..d() },
+            Params {
+                n_estimators: 1,
+                max_depth: 1,
+                learning_rate: f64::from(f32::MIN_POSITIVE),
+                max_bin: 2,
+                ..d()
+            },
             Params { min_child_weight: 0.0, reg_lambda: 0.0, early_stopping_rounds: Some(1), ..d() },
         ];
         for params in allowed {
@@ -138,6 +144,7 @@ mod tests {
             ("learning_rate", Params { learning_rate: 0.0, ..d() }),
             ("learning_rate", Params { learning_rate: f64::NAN, ..d() }),
             ("subsample", Params { subsample: 1.000_001, ..d() }),
+            ("subsample", Params { subsample: 1e-40, ..d() }),
             ("colsample_bytree", Params { colsample_bytree: -0.5, ..d() }),
             ("min_child_weight", Params { min_child_weight: -1.0, ..d() }),
             ("gamma", Params { gamma: f64::INFINITY, ..d() }),

@@ -1,9 +1,15 @@
 //! The boosting loop: one tree a round, learning curves, early stopping, cancellation.
 //!
-//! Same rows, parameters and seed give the same bytes at any thread count. Rows and features of a
-//! round are drawn from the seed and the round's number alone (`seed_per_iteration`), and the
-//! curves are summed here in row order, for libxgboost's own metric depends on the thread count
-//! in the last digit. Both also keep the way open to continue a training from saved bytes.
+//! Same rows, parameters and seed give the same bytes at any thread count. The generator is seeded
+//! anew from the seed and the round's number (`seed_per_iteration`), so that nothing else that
+//! trains on this thread can move it; without drawing of rows or features the trees are those of
+//! a plain run in Python, with it Python needs the same setting. The curves are summed here in row
+//! order: libxgboost's own metric depends on the thread count in the last digit.
+//!
+//! A training may later be continued from saved bytes, by loading them into a new booster and
+//! counting rounds on: the trees are then those of one go if nothing is drawn. The generator of
+//! `colsample_bytree` lives in the booster and is not saved, so with drawing a checkpoint would
+//! have to reload its bytes whether or not it was interrupted.
 
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;

@@ -6,15 +6,15 @@ use binah_ml::forest::Matrix;
 use binah_ml::xgboost::Dataset;
 
 /// Features and target with all that a [`Dataset`] borrows.
-pub struct Table {
-    pub features: Matrix,
-    pub target: Vec<f32>,
-    pub names: Vec<String>,
-    pub categorical: Vec<bool>,
+pub(crate) struct Table {
+    pub(crate) features: Matrix,
+    pub(crate) target: Vec<f32>,
+    pub(crate) names: Vec<String>,
+    pub(crate) categorical: Vec<bool>,
 }
 
 impl Table {
-    pub fn dataset(&self) -> Dataset<'_> {
+    pub(crate) fn dataset(&self) -> Dataset<'_> {
         Dataset {
             features: &self.features,
             target: &self.target,
@@ -23,7 +23,7 @@ impl Table {
         }
     }
 
-    pub fn take(&self, rows: &[usize]) -> Self {
+    pub(crate) fn take(&self, rows: &[usize]) -> Self {
         Self {
             features: self.features.take_rows(rows),
             target: rows.iter().map(|&i| self.target[i]).collect(),
@@ -34,7 +34,7 @@ impl Table {
 }
 
 /// SplitMix64 (Steele, Lea, Flood 2014).
-pub struct Rng(pub u64);
+struct Rng(u64);
 
 impl Rng {
     fn next(&mut self) -> u64 {
@@ -61,9 +61,9 @@ impl Rng {
 
 /// Five numeric columns of different scales and two categorical ones (3 and 40 categories), 8 % of
 /// the values missing, and a target that needs them all.
-pub fn generated(n_rows: usize, seed: u64) -> Table {
+pub(crate) fn generated(n_rows: usize, seed: u64) -> Table {
     let mut rng = Rng(seed);
-    let mut columns = vec![Vec::with_capacity(n_rows); 7];
+    let mut columns = vec![Vec::new(); 7];
     let mut target = Vec::with_capacity(n_rows);
     for _ in 0..n_rows {
         let numeric: Vec<f64> = (0..5).map(|j| rng.normal() * 10_f64.powi(2 * j - 4)).collect();
@@ -88,7 +88,7 @@ pub fn generated(n_rows: usize, seed: u64) -> Table {
 
 /// All columns of the Ames data against `sale_price`: text columns as categories, in the order of
 /// their names. None if the file is not there.
-pub fn ames(path: &Path) -> Option<Table> {
+pub(crate) fn ames(path: &Path) -> Option<Table> {
     let mut reader = csv::Reader::from_path(path).ok()?;
     let header: Vec<String> = reader.headers().expect("a header").iter().map(str::to_owned).collect();
     let records: Vec<csv::StringRecord> = reader.records().collect::<Result<_, _>>().expect("a table");
@@ -115,7 +115,7 @@ pub fn ames(path: &Path) -> Option<Table> {
 
 /// `n_rows` rows drawn from `table`, with a tenth of the values missing and a hundredth of the
 /// categories unknown.
-pub fn with_gaps(table: &Table, n_rows: usize) -> Table {
+pub(crate) fn with_gaps(table: &Table, n_rows: usize) -> Table {
     let mut rng = Rng(11);
     let rows: Vec<_> = (0..n_rows).map(|_| rng.below(table.target.len() as u64) as usize).collect();
     let drawn = table.take(&rows);

@@ -11,17 +11,17 @@ use serde_json::json;
 use crate::data::Table;
 
 /// What Python's XGBoost makes of the same rows.
-pub struct Answer {
-    pub version: String,
+pub(crate) struct Answer {
+    pub(crate) version: String,
     /// Predictions of `unseen` from our JSON file.
-    pub predictions_json: Vec<f32>,
+    pub(crate) predictions_json: Vec<f32>,
     /// Predictions of `unseen` from our UBJSON file.
-    pub predictions_ubj: Vec<f32>,
+    pub(crate) predictions_ubj: Vec<f32>,
     /// The model that Python trained.
-    pub model_json: Vec<u8>,
-    pub best_iteration: u32,
-    pub train_curve: Vec<f64>,
-    pub validation_curve: Vec<f64>,
+    pub(crate) model_json: Vec<u8>,
+    pub(crate) best_iteration: u32,
+    pub(crate) train_curve: Vec<f64>,
+    pub(crate) validation_curve: Vec<f64>,
 }
 
 #[derive(Deserialize)]
@@ -32,7 +32,7 @@ struct Training {
     validation: Vec<f64>,
 }
 
-pub fn check(
+pub(crate) fn check(
     trained: &Trained,
     training: &Table,
     validation: &Table,
@@ -63,7 +63,7 @@ pub fn check(
 
 /// A logistic model for whether the target is above its median, trained in Python, and its
 /// margins of the same rows.
-pub fn logistic(rows: &Table) -> (Vec<u8>, Vec<f32>) {
+pub(crate) fn logistic(rows: &Table) -> (Vec<u8>, Vec<f32>) {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let folder = scratch.path();
     write(folder, "training", rows);

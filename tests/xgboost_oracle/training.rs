@@ -117,6 +117,27 @@ fn one_row_and_constant_columns_still_make_a_model() {
 }
 
 #[test]
+fn the_library_takes_what_the_ranges_allow() {
+    let rows = data::generated(200, 1);
+    let (least, d) = (f64::from(f32::MIN_POSITIVE), || Params { n_estimators: 3, ..Params::default() });
+    let limits = [
+        Params { max_depth: 30, max_bin: 65_536, min_child_weight: 0.0, reg_lambda: 0.0, ..d() },
+        Params { max_depth: 1, max_bin: 2, learning_rate: 1.0, ..d() },
+        Params { learning_rate: least, ..d() },
+        Params { subsample: least, ..d() },
+        Params { colsample_bytree: least, ..d() },
+        Params { min_child_weight: f64::from(f32::MAX), ..d() },
+        Params { gamma: f64::from(f32::MAX), ..d() },
+        Params { reg_alpha: f64::from(f32::MAX), reg_lambda: f64::from(f32::MAX), ..d() },
+    ];
+    for params in limits {
+        assert_eq!(params.check(), Ok(()));
+        let trained = fit(&rows, None, &params, 1);
+        assert_eq!(trained.ensemble.trees.len(), 3, "{params:?}");
+    }
+}
+
+#[test]
 fn the_library_says_its_version_and_file() {
     let library = library();
     assert!(library.version() >= OLDEST_VERSION);

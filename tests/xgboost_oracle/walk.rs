@@ -3,7 +3,7 @@
 use binah_ml::forest::{Ensemble, Matrix, Tree};
 
 /// Base score plus leaf values in tree order, in f32; one number a row.
-pub fn margins(ensemble: &Ensemble, rows: &Matrix) -> Vec<f32> {
+pub(crate) fn margins(ensemble: &Ensemble, rows: &Matrix) -> Vec<f32> {
     (0..rows.n_rows())
         .map(|i| {
             let row = rows.row(i);

@@ -1,7 +1,7 @@
 //! XGBoost's JSON model format, read.
 //!
 //! The format is described by `doc/model.schema` and `src/tree/tree_model.cc` of XGBoost. Read are
-//! single-output `gbtree` models of `reg:squarederror` and `binary:logistic`, version 1.6 to 3.x.
+//! single-output `gbtree` models of `reg:squarederror` and `binary:logistic`, written by XGBoost 2 and 3.
 //! Numbers are parsed as f32 straight from their decimal text (serde_json's `float_roundtrip`
 //! does so for f32 fields): the detour over f64 would round twice.
 //!
@@ -56,7 +56,8 @@ pub enum DecodeError {
 /// # Errors
 /// For anything but a well-formed model of a supported kind; never panics.
 pub fn decode(bytes: &[u8]) -> Result<Model, DecodeError> {
-    let RawModel { learner } = serde_json::from_slice(bytes)?;
+    let bytes = nan_to_null(bytes);
+    let RawModel { learner } = serde_json::from_slice(&bytes)?;
     let (link, base_score) = link_and_base_score(&learner)?;
     let n_features: u32 =
         learner.learner_model_param.num_feature.parse().map_err(|_| DecodeError::Invalid("num_feature"))?;
@@ -121,6 +122,28 @@ fn link_and_base_score(learner: &Learner<'_>) -> Result<(Link, f32), DecodeError
         "reg:squarederror" | "binary:logistic" => Err(DecodeError::Invalid("base_score")),
         other => Err(DecodeError::Unsupported(format!("objective {other}"))),
     }
+}
+
+/// XGBoost 2.x writes a bare `NaN`, which is no JSON, for the threshold of a categorical split.
+fn nan_to_null(bytes: &[u8]) -> Cow<'_, [u8]> {
+    const NAN: &[u8] = b"NaN";
+    if !bytes.windows(NAN.len()).any(|window| window == NAN) {
+        return Cow::Borrowed(bytes);
+    }
+    let mut json = Vec::with_capacity(bytes.len() + bytes.len() / 8);
+    let (mut at, mut in_string, mut escaped) = (0, false, false);
+    while let Some(&byte) = bytes.get(at) {
+        if !in_string && bytes[at..].starts_with(NAN) {
+            json.extend_from_slice(b"null");
+            at += NAN.len();
+            continue;
+        }
+        in_string ^= byte == b'"' && !escaped;
+        escaped = in_string && byte == b'\\' && !escaped;
+        json.push(byte);
+        at += 1;
+    }
+    Cow::Owned(json)
 }
 
 #[derive(Deserialize)]
@@ -190,8 +213,8 @@ struct RawTree {
     left_children: Vec<i32>,
     right_children: Vec<i32>,
     split_indices: Vec<u32>,
-    /// Threshold of a numeric split, value of a leaf.
-    split_conditions: Vec<f32>,
+    /// Threshold of a numeric split, value of a leaf; without meaning at a categorical split.
+    split_conditions: Vec<Option<f32>>,
     default_left: Vec<u8>,
     sum_hessian: Vec<f32>,
     loss_changes: Vec<f32>,
@@ -246,13 +269,14 @@ impl RawTree {
         let mut tree = Tree { categories, ..Tree::default() };
         for &i in &kept {
             let is_leaf = self.left_children[i] == -1;
-            let condition = self.split_conditions[i];
             if !is_leaf && self.split_indices[i] >= n_features {
                 return Err("a feature that the model does not have");
             }
-            let is_numeric = !is_leaf && !self.is_categorical(i);
+            let is_split_by_set = !is_leaf && self.is_categorical(i);
+            let condition = if is_split_by_set { Some(0.0) } else { self.split_conditions[i] };
+            let condition = condition.ok_or("a threshold or leaf value that is not a number")?;
             tree.feature.push(if is_leaf { 0 } else { self.split_indices[i] });
-            tree.threshold.push(if is_numeric { condition } else { 0.0 });
+            tree.threshold.push(if is_leaf { 0.0 } else { condition });
             tree.left.push(child_position(self.left_children[i], &position));
             tree.right.push(child_position(self.right_children[i], &position));
             tree.default_left.push(!is_leaf && self.default_left[i] != 0);

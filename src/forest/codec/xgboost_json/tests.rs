@@ -134,10 +134,24 @@ fn contradictions_are_errors() {
 
 #[test]
 fn numbers_beyond_f32_are_errors() {
-    for number in ["1e39", "-1e39", "1e999", "NaN"] {
+    for number in ["1e39", "-1e39", "1e999", "Infinity", "nan"] {
         let model = small().to_string().replacen("[0.5,", &format!("[{number},"), 1);
         assert!(matches!(decode(model.as_bytes()), Err(DecodeError::Json(_))), "{number}");
     }
+}
+
+#[test]
+fn a_nan_stands_for_the_threshold_of_a_categorical_split_and_for_nothing_else() {
+    // As XGBoost 2.x writes the fixture.
+    let old = CATEGORICAL.replace("[1E-45,", "[NaN,").replacen(r#""a","b""#, r#""NaN","\"NaN,""#, 1);
+    let model = decode(old.as_bytes()).expect("valid");
+    assert_eq!(model.feature_names, ["NaN", "\"NaN,", "c"]);
+    assert_eq!(model.ensemble, decode(CATEGORICAL.as_bytes()).expect("valid").ensemble);
+
+    let threshold = small().to_string().replacen("[0.5,", "[NaN,", 1);
+    assert!(matches!(decode(threshold.as_bytes()), Err(DecodeError::InvalidTree { .. })));
+    let cover = small().to_string().replacen(r#""sum_hessian":[4.0"#, r#""sum_hessian":[NaN"#, 1);
+    assert!(matches!(decode(cover.as_bytes()), Err(DecodeError::Json(_))));
 }
 
 #[test]
