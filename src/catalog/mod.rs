@@ -58,7 +58,7 @@ impl Family {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Self::BoostedRegression => "xgboost",
+            Self::BoostedRegression => "gradient_boosting",
             Self::RandomForest => "random_forest",
             Self::IsolationForest => "isolation_forest",
         }

@@ -32,7 +32,7 @@ pub(super) static SPEC: ModelSpec = ModelSpec {
         let mut fields = Map::new();
         fields.insert("risk_level".into(), json!(level));
         fields.insert("risk_score".into(), json!(probability));
-        fields.insert("high_risk".into(), json!(probability >= 0.5));
+        fields.insert("high_risk".into(), json!(probability > 0.5));
         fields
     },
 };

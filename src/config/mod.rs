@@ -3,6 +3,7 @@
 //! One struct per concern; a setting that cannot be used stops the start with one line that names
 //! it. Secrets are [`SecretString`]s and never printed.
 
+mod connections;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -14,7 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 pub use settings::ConfigError;
 use settings::Settings;
 
-use crate::auth::TokenConfig;
+use crate::{auth::TokenConfig, storage::SslMode};
 
 /// The documented secret of development; production refuses it.
 pub const DEVELOPMENT_SECRET: &str =
@@ -43,6 +44,8 @@ pub struct Config {
     pub neo4j: Option<Neo4jConfig>,
     /// Where model files are kept: a folder, or a URL that begins with `s3://`, `gs://`, `az://`.
     pub model_registry_path: String,
+    /// Most bytes of models that are kept in memory to predict with.
+    pub model_cache_bytes: u64,
     /// How trainings share the machine.
     pub training: TrainingConfig,
     /// Regular retraining.
@@ -106,6 +109,8 @@ pub struct PostgresConfig {
     pub owner_user: String,
     /// Its password.
     pub owner_password: SecretString,
+    /// Whether and how connections are encrypted.
+    pub ssl_mode: SslMode,
     /// Most connections of one process.
     pub max_connections: u32,
 }
@@ -210,6 +215,7 @@ impl Config {
             mlflow: mlflow(&settings)?,
             neo4j: neo4j(&settings)?,
             model_registry_path: settings.text("MODEL_REGISTRY_PATH", "./data/models"),
+            model_cache_bytes: settings.parse("MODEL_CACHE_BYTES", 512 << 20)?,
             training: TrainingConfig {
                 slots: settings.positive("TRAINING_SLOTS", 2)?,
                 queue: settings.parse("TRAINING_QUEUE", 16)?,
@@ -298,6 +304,10 @@ fn postgres(settings: &Settings<'_>, environment: Environment) -> Result<Postgre
         password,
         owner_user: settings.text("POSTGRES_OWNER_USER", "postgres"),
         owner_password,
+        ssl_mode: settings
+            .choice("POSTGRES_SSLMODE", &["disable", "prefer", "require", "verify-full"], "prefer")?
+            .parse()
+            .map_err(|problem: String| ConfigError::new("POSTGRES_SSLMODE", problem))?,
         max_connections: settings.positive("POSTGRES_MAX_CONNECTIONS", 16)? as u32,
     })
 }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::{
     auth::TenantId,
-    error::{Error, Result},
+    error::{BoxError, Error, Result},
     features::FeatureSchema,
     forest::{Ensemble, Evaluator, Link, codec::native},
     registry::{ModelRecord, Registry},
@@ -72,9 +72,12 @@ impl ModelCache {
     /// store does not answer. Nothing is remembered of a failure.
     pub async fn load(&self, registry: &Registry, record: &ModelRecord) -> Result<Arc<LoadedModel>> {
         let load = async {
-            let bytes = registry.load(record, NATIVE_FILE).await?;
-            let ensemble = native::decode(&bytes).map_err(|error| record.corrupt(error))?;
-            LoadedModel::new(record.schema.clone(), &ensemble).map(Arc::new)
+            let bytes = registry.read(record, NATIVE_FILE).await?;
+            let corrupt = |source: BoxError| Error::CorruptArtifact { model: record.name(), source };
+            let ensemble = native::decode(&bytes).map_err(|error| corrupt(error.into()))?;
+            let schema =
+                record.schema.clone().ok_or_else(|| corrupt("the row has no feature schema".into()))?;
+            LoadedModel::new(schema, &ensemble).map(Arc::new)
         };
         let key = (record.tenant, record.id);
         self.models.try_get_with(key, load).await.map_err(|error| share(&error))

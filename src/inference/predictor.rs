@@ -1,7 +1,5 @@
 //! One prediction, from the request to the row in `predictions`.
 
-use std::sync::Arc;
-
 use chrono::Utc;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -14,22 +12,25 @@ use crate::{
     auth::{Caller, tenant},
     catalog::{Family, ModelType, Outcome},
     error::Result,
-    registry::{ModelRecord, Registry},
-    storage::{Database, TenantTransaction, prediction_log::{self, NewPrediction}},
+    registry::{self, ModelRecord, Registry},
+    storage::{
+        Database, TenantTransaction,
+        prediction_log::{self, NewPrediction},
+    },
 };
 
 /// Answers predictions.
 #[derive(Debug)]
 pub struct Predictor {
     database: Database,
-    registry: Arc<Registry>,
+    registry: Registry,
     cache: ModelCache,
 }
 
 impl Predictor {
     /// Keeps at most about `cache_bytes` of models in memory.
     #[must_use]
-    pub fn new(database: Database, registry: Arc<Registry>, cache_bytes: u64) -> Self {
+    pub fn new(database: Database, registry: Registry, cache_bytes: u64) -> Self {
         Self { database, registry, cache: ModelCache::new(cache_bytes) }
     }
 
@@ -45,7 +46,7 @@ impl Predictor {
         let model = match self.cache.get(tenant::current()?, record.id).await {
             Some(model) => model,
             None => {
-                transaction.rollback().await?;
+                drop(transaction);
                 let model = self.cache.load(&self.registry, &record).await?;
                 transaction = self.database.tenant_transaction("predict").await?;
                 model
@@ -74,9 +75,9 @@ impl Predictor {
         &self,
         model_type: ModelType,
         version: &VersionSelector,
-    ) -> Result<(TenantTransaction<'_>, ModelRecord)> {
+    ) -> Result<(TenantTransaction, ModelRecord)> {
         let mut transaction = self.database.tenant_transaction("predict").await?;
-        let record = self.registry.resolve(&mut transaction, model_type, version).await?;
+        let record = registry::resolve(&mut transaction, model_type, version).await?;
         Ok((transaction, record))
     }
 }

@@ -33,6 +33,16 @@ pub enum LoginChange {
     Kept,
 }
 
+impl std::fmt::Display for LoginChange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Created => "created",
+            Self::PasswordSet => "password set",
+            Self::Kept => "kept as it was",
+        })
+    }
+}
+
 /// Why a role cannot be the service's login.
 #[derive(Debug, thiserror::Error)]
 pub enum UnsuitableLogin {

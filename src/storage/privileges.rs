@@ -6,7 +6,7 @@ use super::Database;
 use crate::Result;
 
 /// Setting that names the service's login, for messages.
-pub const LOGIN_SETTING: &str = "POSTGRES_APP_USER";
+pub const LOGIN_SETTING: &str = "POSTGRES_USER";
 
 /// Something that is wrong with the service's login or its database. The caller decides what
 /// follows: production refuses to start, development warns.

@@ -4,7 +4,7 @@
 //! table with row-level security, and this comes close to it.
 
 use chrono::{DateTime, Utc};
-use sqlx::{Arguments, AssertSqlSafe, postgres::PgArguments, query, query_with};
+use sqlx::{Arguments, AssertSqlSafe, postgres::PgArguments, query, query_scalar, query_with};
 
 use super::{TenantTransaction, storable_text};
 use crate::{
@@ -64,6 +64,15 @@ pub async fn insert(
         inserted += done.rows_affected();
     }
     Ok(inserted)
+}
+
+/// Whether the tenant has no row in the record table.
+///
+/// # Errors
+/// Those of the database.
+pub async fn is_empty(transaction: &mut TenantTransaction, model_type: ModelType) -> Result<bool> {
+    let statement = format!("SELECT NOT EXISTS (SELECT FROM {})", model_type.table);
+    Ok(query_scalar(AssertSqlSafe(statement)).fetch_one(&mut **transaction).await?)
 }
 
 /// Deletes the tenant's rows of the record table. Returns how many there were.

@@ -34,10 +34,14 @@ impl Dataset {
     /// # Errors
     /// [`Error::Invalid`] for fewer than [`MIN_ROWS`] usable rows, an all-missing column, a
     /// non-finite target, a target that does not vary, or classes other than 0 and 1.
-    pub fn new(mut table: FeatureTable, model_type: ModelType, source: Option<&str>, target: Option<&str>) -> Result<Self> {
-        let refuse = |kind, msg: String, input: Value| {
-            Err(Error::invalid(FieldError::body(kind, source, msg, input)))
-        };
+    pub fn new(
+        mut table: FeatureTable,
+        model_type: ModelType,
+        source: Option<&str>,
+        target: Option<&str>,
+    ) -> Result<Self> {
+        let refuse =
+            |kind, msg: String, input: Value| Err(Error::invalid(FieldError::body(kind, source, msg, input)));
         if table.columns.is_empty() {
             return refuse("no_features", "The rows have no feature column".into(), Value::Null);
         }
@@ -90,7 +94,9 @@ fn target_problem(target: &[f64], name: &str, binary: bool) -> Option<(&'static 
     }
     let constant = target.iter().all(|&value| value == target[0]);
     match (constant, binary) {
-        (true, true) => Some(("single_class", format!("All rows have the class {}; two are needed", target[0]))),
+        (true, true) => {
+            Some(("single_class", format!("All rows have the class {}; two are needed", target[0])))
+        }
         (true, false) => Some(("no_target_variance", format!("'{name}' is {} in every row", target[0]))),
         (false, _) => None,
     }
@@ -161,10 +167,22 @@ mod tests {
 
     #[test]
     fn each_refusal_has_its_name() {
-        assert_eq!(refusal("cost_forecasting", (0..19).map(|i| json!({"a": i, "total_cost": i}))), "too_few_rows");
-        assert_eq!(refusal("cost_forecasting", (0..30).map(|i| json!({"a": i, "total_cost": 3}))), "no_target_variance");
-        assert_eq!(refusal("risk_assessment", (0..30).map(|i| json!({"a": i, "high_risk": true}))), "single_class");
-        assert_eq!(refusal("risk_assessment", (0..30).map(|i| json!({"a": i, "high_risk": i}))), "invalid_class");
+        assert_eq!(
+            refusal("cost_forecasting", (0..19).map(|i| json!({"a": i, "total_cost": i}))),
+            "too_few_rows"
+        );
+        assert_eq!(
+            refusal("cost_forecasting", (0..30).map(|i| json!({"a": i, "total_cost": 3}))),
+            "no_target_variance"
+        );
+        assert_eq!(
+            refusal("risk_assessment", (0..30).map(|i| json!({"a": i, "high_risk": true}))),
+            "single_class"
+        );
+        assert_eq!(
+            refusal("risk_assessment", (0..30).map(|i| json!({"a": i, "high_risk": i}))),
+            "invalid_class"
+        );
         assert_eq!(
             refusal("cost_forecasting", (0..30).map(|i| json!({"a": i, "b": null, "total_cost": i}))),
             "all_missing"

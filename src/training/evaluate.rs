@@ -61,14 +61,14 @@ fn regression(actual: &[f64], predicted: &[f64]) -> Metrics {
     vec![
         ("rmse", Some(metrics::rmse(actual, predicted))),
         ("mae", Some(metrics::mae(actual, predicted))),
-        ("r2", Some(metrics::r2(actual, predicted))),
+        ("r2", metrics::r2(actual, predicted)),
     ]
 }
 
 fn classification(actual: &[f64], predicted: &[f64]) -> Metrics {
     let labels: Vec<u8> = actual.iter().map(|&class| u8::from(class == 1.0)).collect();
     vec![
-        ("accuracy", Some(metrics::accuracy(&labels, predicted))),
+        ("accuracy", Some(metrics::Confusion::at(0.5, &labels, predicted).accuracy())),
         ("auc_roc", metrics::auc_roc(&labels, predicted)),
         ("log_loss", Some(metrics::log_loss(&labels, predicted))),
     ]

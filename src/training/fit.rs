@@ -2,6 +2,7 @@
 
 use std::{num::NonZeroUsize, ops::ControlFlow};
 
+use bytes::Bytes;
 use serde_json::Value;
 
 use super::{dataset::Dataset, split::Split};
@@ -9,11 +10,11 @@ use crate::{
     catalog::{Family, Hyperparameters},
     error::{Error, FieldError, Result},
     forest::{
-        Checked, Ensemble, FitError, IsolationForestParams, Matrix, ParamError, RandomForestParams,
+        Checked, Ensemble, FitError, IsolationForestParams, Matrix, RandomForestParams,
         isolation_forest::{self, Contamination, MaxSamples},
         random_forest::{self, MaxFeatures},
     },
-    xgboost::{self, Library},
+    xgboost::{self, Library, TrainError},
 };
 
 /// A fitted model.
@@ -22,9 +23,18 @@ pub struct Fitted {
     /// For the evaluator and the native file.
     pub ensemble: Ensemble,
     /// The same as XGBoost's own file; `None` for the forests.
-    pub xgboost_json: Option<Vec<u8>>,
+    pub xgboost: Option<XgboostModel>,
     /// Learning curves by name, one value a round; empty for the forests.
     pub curves: Vec<(&'static str, Vec<f64>)>,
+}
+
+/// XGBoost's own file.
+#[derive(Debug, Clone)]
+pub struct XgboostModel {
+    /// Its JSON format.
+    pub json: Bytes,
+    /// Version of the library that wrote it, "3.2.0".
+    pub version: String,
 }
 
 /// What fitting needs beside the rows.
@@ -54,22 +64,24 @@ pub fn fit(
     match family {
         Family::BoostedRegression => boost(params, dataset, split, &train, context),
         Family::RandomForest => {
-            let labels: Vec<u8> = split.train.iter().map(|&row| u8::from(dataset.target[row] == 1.0)).collect();
-            let params = random_forest_params(params)?;
+            let labels: Vec<u8> =
+                split.train.iter().map(|&row| u8::from(dataset.target[row] == 1.0)).collect();
+            let params = random_forest_params(params, train.n_cols())?;
             let ensemble =
                 random_forest::fit(&train, &labels, &params, context.seed, &|_| ControlFlow::Continue(()));
             Ok(forest(ensemble.map_err(fit_error)?))
         }
         Family::IsolationForest => {
             let params = isolation_forest_params(params)?;
-            let ensemble = isolation_forest::fit(&train, &params, context.seed, &|_| ControlFlow::Continue(()));
+            let ensemble =
+                isolation_forest::fit(&train, &params, context.seed, &|_| ControlFlow::Continue(()));
             Ok(forest(ensemble.map_err(fit_error)?))
         }
     }
 }
 
 fn forest(ensemble: Ensemble) -> Fitted {
-    Fitted { ensemble, xgboost_json: None, curves: vec![] }
+    Fitted { ensemble, xgboost: None, curves: vec![] }
 }
 
 fn boost(
@@ -106,12 +118,60 @@ fn boost(
         NonZeroUsize::new(context.threads).unwrap_or(NonZeroUsize::MIN),
         &mut |_| ControlFlow::Continue(()),
     )
-    .map_err(Error::internal)?;
+    .map_err(|error| match error {
+        TrainError::Cancelled => Error::Cancelled,
+        other => Error::internal(other),
+    })?;
     let mut curves = vec![("train_rmse", trained.train_curve)];
     if !trained.validation_curve.is_empty() {
         curves.push(("validation_rmse", trained.validation_curve));
     }
-    Ok(Fitted { ensemble: trained.ensemble, xgboost_json: Some(trained.model_json), curves })
+    let xgboost = XgboostModel { json: trained.model_json.into(), version: library.version().to_string() };
+    Ok(Fitted { ensemble: trained.ensemble, xgboost: Some(xgboost), curves })
+}
+
+fn fit_error(error: FitError) -> Error {
+    match error {
+        FitError::Cancelled => Error::Cancelled,
+        other => Error::internal(other),
+    }
+}
+
+fn random_forest_params(params: &Hyperparameters, n_features: usize) -> Result<Checked<RandomForestParams>> {
+    let default = RandomForestParams::default();
+    let max_features = match (params.word("max_features"), params.number("max_features")) {
+        (Some("log2"), _) => MaxFeatures::Log2,
+        (Some(_), _) => MaxFeatures::Sqrt,
+        (None, None) => MaxFeatures::All,
+        // A fraction counts features as scikit-learn does: rounded down, at least one.
+        (None, Some(share)) if share.fract() != 0.0 => {
+            MaxFeatures::Count(((share * n_features as f64) as u32).max(1))
+        }
+        (None, Some(count)) => MaxFeatures::Count(count as u32),
+    };
+    let params = RandomForestParams {
+        n_estimators: params.integer("n_estimators").unwrap_or(default.n_estimators),
+        max_depth: params.integer("max_depth"),
+        min_samples_split: params.integer("min_samples_split").unwrap_or(default.min_samples_split),
+        min_samples_leaf: params.integer("min_samples_leaf").unwrap_or(default.min_samples_leaf),
+        max_features,
+        ..default
+    };
+    params.check().map_err(Error::internal)
+}
+
+fn isolation_forest_params(params: &Hyperparameters) -> Result<Checked<IsolationForestParams>> {
+    let default = IsolationForestParams::default();
+    let params = IsolationForestParams {
+        n_estimators: params.integer("n_estimators").unwrap_or(default.n_estimators),
+        max_samples: match params.number("max_samples") {
+            None => MaxSamples::Auto,
+            Some(share) if share.fract() != 0.0 => MaxSamples::Fraction(share),
+            Some(count) => MaxSamples::Count(count as u32),
+        },
+        contamination: params.number("contamination").map_or(Contamination::Auto, Contamination::Fraction),
+    };
+    params.check().map_err(Error::internal)
 }
 
 fn boosting_params(params: &Hyperparameters) -> xgboost::Params {

@@ -11,7 +11,10 @@ use std::{
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use crate::{config::TrainingConfig, error::{Error, Result}};
+use crate::{
+    config::TrainingConfig,
+    error::{Error, Result},
+};
 
 /// Seconds after which a refused caller may try again: a training takes a few.
 const RETRY_AFTER: u32 = 5;

@@ -1,13 +1,11 @@
 //! One training, from the request to the registered version and its run in MLflow.
 
-use std::{
-    path::PathBuf,
-    sync::{Arc, OnceLock},
-};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
+use uuid::Uuid;
 
 use super::{
     Gate, SplitKind, TrainOutcome, TrainRequest,
@@ -21,12 +19,14 @@ use super::{
 use crate::{
     auth::{Caller, TenantId, tenant},
     catalog::{Family, Hyperparameters, ModelType},
+    config::TrainingConfig,
     error::{Error, FieldError, Result},
-    features::{FeatureSchema, FeatureTable, inline, postgres::RecordSource},
-    forest::{Evaluator, codec::native, importance},
+    features::{FeatureSchema, FeatureTable, inline, postgres},
+    forest::{Evaluator, codec::native},
     inference::{model::NATIVE_FILE, request::version_label},
-    jobs::{JobId, Jobs, NewJob},
+    jobs::{Jobs, NewJob},
     registry::{ModelRecord, NewModel, Registry},
+    storage::Database,
     tracking::Tracker,
     xgboost::{self, Library},
 };
@@ -38,9 +38,10 @@ pub const XGBOOST_FILE: &str = "model.json";
 #[derive(Debug)]
 pub struct Trainer {
     gate: Gate,
-    records: RecordSource,
+    database: Database,
+    max_rows: usize,
     jobs: Jobs,
-    registry: Arc<Registry>,
+    registry: Registry,
     tracker: Tracker,
     library: XgboostLibrary,
 }
@@ -48,24 +49,24 @@ pub struct Trainer {
 /// libxgboost, opened by the first training that needs it: replicas that only predict never do.
 #[derive(Debug)]
 pub struct XgboostLibrary {
-    path: Option<PathBuf>,
-    opened: OnceLock<Library>,
+    search: xgboost::Search,
+    opened: OnceLock<Arc<Library>>,
 }
 
 impl XgboostLibrary {
-    /// Looks in `path`, else in the usual places.
+    /// Will look where `search` leads.
     #[must_use]
-    pub fn new(path: Option<PathBuf>) -> Self {
-        Self { path, opened: OnceLock::new() }
+    pub fn new(search: xgboost::Search) -> Self {
+        Self { search, opened: OnceLock::new() }
     }
 
-    fn open(&self) -> Result<&Library> {
+    fn open(&self) -> Result<Arc<Library>> {
         if let Some(library) = self.opened.get() {
-            return Ok(library);
+            return Ok(Arc::clone(library));
         }
-        let library = Library::open(&xgboost::Search::new(self.path.clone()))
+        let library = Library::open(&self.search)
             .map_err(|error| Error::Unavailable { dependency: "libxgboost", source: error.into() })?;
-        Ok(self.opened.get_or_init(|| library))
+        Ok(Arc::clone(self.opened.get_or_init(|| Arc::new(library))))
     }
 }
 
@@ -87,7 +88,7 @@ pub(super) struct Trained {
 /// A training in progress.
 pub(super) struct Task {
     pub(super) tenant: TenantId,
-    pub(super) job: JobId,
+    pub(super) job: Uuid,
     pub(super) caller: Caller,
     pub(super) model_type: ModelType,
     pub(super) params: Hyperparameters,
@@ -99,16 +100,26 @@ pub(super) struct Task {
 
 impl Trainer {
     /// Puts the rooms together that a training passes through.
-    #[must_use]
+    ///
+    /// # Errors
+    /// If the training threads cannot be started.
     pub fn new(
-        gate: Gate,
-        records: RecordSource,
-        jobs: Jobs,
-        registry: Arc<Registry>,
+        config: &TrainingConfig,
+        database: Database,
+        registry: Registry,
         tracker: Tracker,
         library: XgboostLibrary,
-    ) -> Self {
-        Self { gate, records, jobs, registry, tracker, library }
+    ) -> Result<Self> {
+        let jobs = Jobs::new(database.clone());
+        Ok(Self {
+            gate: Gate::new(config)?,
+            database,
+            max_rows: config.max_rows,
+            jobs,
+            registry,
+            tracker,
+            library,
+        })
     }
 
     /// Trains a model for the tenant of the open scope. The training goes on when the future is
@@ -120,8 +131,11 @@ impl Trainer {
     pub async fn train(self: &Arc<Self>, caller: &Caller, request: TrainRequest) -> Result<TrainOutcome> {
         refuse_query(&request)?;
         let tenant = tenant::current()?;
-        let params =
-            Hyperparameters::check(request.model_type, request.hyperparameters_field, &request.hyperparameters)?;
+        let params = Hyperparameters::check(
+            request.model_type,
+            request.hyperparameters_field,
+            &request.hyperparameters,
+        )?;
         let admission = self.gate.admit()?;
         let task = Task {
             tenant,
@@ -143,7 +157,12 @@ impl Trainer {
         tokio::spawn(work).await.map_err(Error::internal)?
     }
 
-    async fn start_job(&self, caller: &Caller, request: &TrainRequest, params: &Hyperparameters) -> Result<JobId> {
+    async fn start_job(
+        &self,
+        caller: &Caller,
+        request: &TrainRequest,
+        params: &Hyperparameters,
+    ) -> Result<Uuid> {
         self.jobs
             .start(NewJob {
                 model_type: request.model_type,
@@ -179,7 +198,7 @@ impl Trainer {
     ) -> Result<TrainOutcome> {
         let stored = match request.data {
             Some(_) => None,
-            None => Some(self.records.read(request.model_type).await?),
+            None => Some(postgres::load(&self.database, request.model_type, self.max_rows).await?),
         };
         let trained = self.fit(task, request, stored, admission).await?;
         let record = self.register(task, &trained).await?;
@@ -198,17 +217,17 @@ impl Trainer {
         let params = task.params.clone();
         let threads = self.gate.threads();
         let library = match model_type.family {
-            Family::BoostedRegression => Some(self.library.open()?.clone()),
+            Family::BoostedRegression => Some(self.library.open()?),
             Family::RandomForest | Family::IsolationForest => None,
         };
         let work = move || {
             let dataset = dataset(&request, stored)?;
             let split = Split::new(&dataset, request.split, request.validation_split, request.seed)?;
-            let context = FitContext { seed: request.seed, threads, library: library.as_ref() };
+            let context = FitContext { seed: request.seed, threads, library: library.as_deref() };
             let fitted = fit(model_type.family, &params, &dataset, &split, context)?;
             let evaluator = Evaluator::new(&fitted.ensemble).map_err(Error::internal)?;
             let evaluation = evaluate(model_type.family, &fitted.ensemble, &evaluator, &dataset, &split);
-            let shares = importance::gain(&fitted.ensemble);
+            let shares = fitted.ensemble.feature_importance();
             Ok(Trained {
                 native: native::encode(&fitted.ensemble).into(),
                 importance: dataset.schema.names().into_iter().zip(shares).collect(),
@@ -227,8 +246,8 @@ impl Trainer {
 
     async fn register(&self, task: &Task, trained: &Trained) -> Result<ModelRecord> {
         let mut files = vec![(NATIVE_FILE.to_owned(), trained.native.clone())];
-        if let Some(json) = &trained.fitted.xgboost_json {
-            files.push((XGBOOST_FILE.to_owned(), Bytes::from(json.clone())));
+        if let Some(model) = &trained.fitted.xgboost {
+            files.push((XGBOOST_FILE.to_owned(), model.json.clone()));
         }
         let importance: Map<String, Value> =
             trained.importance.iter().map(|(name, share)| (name.clone(), json!(share))).collect();
@@ -254,7 +273,9 @@ impl Trainer {
         let run = report::training_run(task, trained, record);
         let (run_id, model_uri) = match self.tracker.log(&run).await {
             Ok(tracked) => {
-                let linked = self.registry.link_run(record.id, &tracked).await;
+                let version = Some(tracked.registered_version.as_str());
+                let linked =
+                    self.registry.link_run(record.id, &tracked.run_id, &tracked.model_uri, version).await;
                 if let Err(error) = linked {
                     tracing::error!(model = %record.id, error = &error as &dyn std::error::Error, "run not linked");
                 }
@@ -266,7 +287,7 @@ impl Trainer {
             }
         };
         TrainOutcome {
-            job_id: task.job.uuid(),
+            job_id: task.job,
             model_id: record.id,
             model_version: version_label(record.version),
             message: report::message(task, trained, record, !run_id.is_empty()),
@@ -285,7 +306,9 @@ fn dataset(request: &TrainRequest, stored: Option<FeatureTable>) -> Result<Datas
     let catalog_target = model_type.target.map(|target| target.name);
     let target = catalog_target.map(|name| request.target.as_deref().unwrap_or(name));
     match (&request.data, stored) {
-        (Some(rows), _) => Dataset::new(inline::table(rows, model_type, target)?, model_type, Some("data"), target),
+        (Some(rows), _) => {
+            Dataset::new(inline::table(rows, model_type, target)?, model_type, Some("data"), target)
+        }
         (None, Some(table)) => Dataset::new(table, model_type, None, catalog_target),
         (None, None) => Err(Error::internal("a training without a source")),
     }

@@ -1,0 +1,152 @@
+//! The whole service from its settings: what `main` runs and what the tests run.
+
+use std::{sync::Arc, time::{Duration, Instant}};
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    auth::Tokens,
+    config::Config,
+    error::{BoxError, Error, Result},
+    http::{self, AppState, Readiness, Services},
+    inference::Predictor,
+    registry::{ArtifactStore, Registry},
+    storage::{Database, privileges},
+    tracking::Tracker,
+    training::{Trainer, XgboostLibrary},
+};
+
+/// How often the background looks at the database for `/health/ready`.
+const DATABASE_CHECK: Duration = Duration::from_secs(2);
+
+/// The service, ready to be served.
+pub struct App {
+    state: AppState,
+    database: Database,
+    config: Config,
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("App").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl App {
+    /// Puts the rooms together. Waits for no dependency: a database that is down makes the service
+    /// not ready, it does not keep it from starting.
+    ///
+    /// # Errors
+    /// For a setting that cannot work, and in production for a login that row-level security does
+    /// not bind.
+    pub async fn build(config: Config, prometheus: PrometheusHandle) -> Result<Self> {
+        warn_of_development_settings(&config);
+        let database = Database::new(&config.postgres.service(), &config.postgres.pool());
+        let readiness = Arc::new(Readiness::default());
+        check_login(&config, &database, &readiness).await?;
+        let registry = Registry::new(database.clone(), ArtifactStore::open(&config.model_registry_path)?);
+        let tracker = Tracker::new(config.mlflow.tracker().map_err(Error::internal)?).map_err(Error::internal)?;
+        let library = XgboostLibrary::new(config.xgboost());
+        let services = Services {
+            config: config.http(),
+            tokens: Tokens::new(config.token.clone()),
+            trainer: Arc::new(Trainer::new(
+                &config.training,
+                database.clone(),
+                registry.clone(),
+                tracker,
+                library,
+            )?),
+            predictor: Predictor::new(database.clone(), registry.clone(), config.model_cache_bytes),
+            registry,
+            readiness,
+            prometheus,
+            started: Instant::now(),
+        };
+        Ok(Self { state: AppState::new(services), database, config })
+    }
+
+    /// Serves until `shutdown` completes, then finishes the requests in flight.
+    ///
+    /// # Errors
+    /// If the port of the metrics cannot be opened.
+    pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Result<(), BoxError> {
+        let background = CancellationToken::new();
+        let _stop_background = background.clone().drop_guard();
+        tokio::spawn(watch_database(self.database.clone(), Arc::clone(&self.state.readiness), background.clone()));
+        tokio::spawn(upkeep(self.state.prometheus.clone(), background.clone()));
+        if let Some(port) = self.config.api.metrics_port {
+            let metrics = TcpListener::bind((self.config.api.host.as_str(), port)).await?;
+            let router = http::routes::metrics_router(self.state.clone());
+            tokio::spawn(http::serve(metrics, router, background.clone().cancelled_owned(), Duration::ZERO));
+        }
+        tracing::info!(address = %listener.local_addr()?, environment = ?self.config.environment, "serving");
+        let readiness = Arc::clone(&self.state.readiness);
+        let shutdown = async {
+            shutdown.await;
+            tracing::info!("shutting down: finishing the requests in flight");
+            readiness.start_draining();
+        };
+        let finished =
+            http::serve(listener, http::router(self.state.clone()), shutdown, self.config.api.shutdown_grace).await;
+        if !finished {
+            tracing::warn!("some requests did not finish within the grace period");
+        }
+        self.database.close().await;
+        Ok(())
+    }
+}
+
+fn warn_of_development_settings(config: &Config) {
+    if !config.tenant_isolation {
+        tracing::warn!("ENABLE_TENANT_ISOLATION=false is for development; row-level security stays on all the same");
+    }
+    if config.neo4j.is_none() {
+        tracing::info!("NEO4J_URI is empty: training rows come from Postgres and from requests alone");
+    }
+}
+
+/// Production refuses a login that row-level security does not bind; elsewhere it is a warning.
+async fn check_login(config: &Config, database: &Database, readiness: &Readiness) -> Result<()> {
+    let findings = match privileges::check(database).await {
+        Ok(findings) => findings,
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "Postgres is not there yet");
+            return Ok(());
+        }
+    };
+    readiness.set_database_up(true);
+    for finding in &findings {
+        tracing::warn!(%finding, "database login");
+    }
+    match findings.into_iter().find(privileges::Finding::breaks_isolation) {
+        Some(finding) if config.environment.is_strict() => Err(Error::internal(finding)),
+        _ => Ok(()),
+    }
+}
+
+async fn watch_database(database: Database, readiness: Arc<Readiness>, stop: CancellationToken) {
+    loop {
+        let up = database.ping().await.is_ok();
+        if up != readiness.database_up() {
+            tracing::info!(up, "Postgres");
+        }
+        readiness.set_database_up(up);
+        tokio::select! {
+            () = tokio::time::sleep(DATABASE_CHECK) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+/// Histograms keep their samples until somebody asks; without a scraper they would only grow.
+async fn upkeep(prometheus: PrometheusHandle, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(5)) => prometheus.run_upkeep(),
+            () = stop.cancelled() => return,
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! From settings to what the rooms that connect somewhere take.
+
+use super::{Config, ConfigError, Environment, MlflowConfig, PostgresConfig};
+use crate::{
+    http::{AllowedOrigins, HttpConfig},
+    storage::{ConnectConfig, Login, PoolConfig},
+    tracking::{ClientConfig, TrackerConfig},
+    xgboost,
+};
+
+impl PostgresConfig {
+    /// As the unprivileged login that serves.
+    #[must_use]
+    pub fn service(&self) -> ConnectConfig {
+        let login = Login { name: self.user.clone(), password: self.password.clone() };
+        ConnectConfig {
+            host: self.host.clone(),
+            port: self.port,
+            database: self.database.clone(),
+            login,
+            ssl_mode: self.ssl_mode,
+        }
+    }
+
+    /// As the owner of the tables, for migrations.
+    #[must_use]
+    pub fn owner(&self) -> ConnectConfig {
+        let login = Login { name: self.owner_user.clone(), password: self.owner_password.clone() };
+        self.service().with_login(login)
+    }
+
+    /// How the serving process uses its connections.
+    #[must_use]
+    pub fn pool(&self) -> PoolConfig {
+        PoolConfig { max_connections: self.max_connections, ..PoolConfig::default() }
+    }
+}
+
+impl MlflowConfig {
+    /// The server and how trainings are named there.
+    ///
+    /// # Errors
+    /// Names the address if it does not parse.
+    pub fn tracker(&self) -> Result<TrackerConfig, ConfigError> {
+        let uri = self
+            .tracking_uri
+            .parse()
+            .map_err(|error| ConfigError::new("MLFLOW_TRACKING_URI", format!("'{}': {error}", self.tracking_uri)))?;
+        let mut client = ClientConfig::new(uri);
+        client.username = self.username.clone();
+        client.password = self.password.clone();
+        client.token = self.token.clone();
+        client.insecure_tls = self.insecure_tls;
+        let mut tracker = TrackerConfig::new(client, &self.experiment_name);
+        tracker.model_name.clone_from(&self.model_name);
+        Ok(tracker)
+    }
+}
+
+impl Config {
+    /// What the HTTP surface needs to know.
+    #[must_use]
+    pub fn http(&self) -> HttpConfig {
+        let strict = self.environment.is_strict();
+        HttpConfig {
+            production: strict,
+            allowed_origins: if strict {
+                AllowedOrigins::List(self.api.cors_origins.clone())
+            } else {
+                AllowedOrigins::Any
+            },
+            max_body_bytes: self.api.max_body_bytes,
+            serve_metrics: self.api.metrics_port.is_none(),
+            mlflow_uri: self.mlflow.tracking_uri.clone(),
+            database: format!("{}:{}/{}", self.postgres.host, self.postgres.port, self.postgres.database),
+            tenant_isolation_enabled: self.tenant_isolation,
+            ..HttpConfig::default()
+        }
+    }
+
+    /// Where libxgboost may lie.
+    #[must_use]
+    pub fn xgboost(&self) -> xgboost::Search {
+        xgboost::Search { library: self.xgboost_lib.clone(), deps: Some(crate::dev::deps()) }
+    }
+
+    /// Whether this is production.
+    #[must_use]
+    pub fn is_production(&self) -> bool {
+        self.environment == Environment::Production
+    }
+}
