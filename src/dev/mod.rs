@@ -10,6 +10,7 @@ mod port;
 pub mod portfolio;
 pub mod postgres;
 pub mod real_data;
+pub mod sample;
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -4,7 +4,6 @@
 //! then does through HTTP what a client of the platform would do: train, look, predict.
 
 mod client;
-mod sample;
 mod summary;
 mod walkthrough;
 
@@ -12,14 +11,20 @@ use std::{error::Error, path::PathBuf, time::{Duration, Instant}};
 
 use binah_ml::{
     app::App,
+    auth::{TenantId, tenant},
     config::Config,
-    dev::{Durability, PrivateMlflow, PrivatePostgres},
+    dev::{Durability, PrivateMlflow, PrivatePostgres, portfolio::TenantProfile, sample},
+    storage::Database,
     telemetry,
 };
 use clap::Args;
 use tokio::net::TcpListener;
+use uuid::Uuid;
 
-use super::{migrate, serve};
+use super::{
+    migrate, serve,
+    token::{TENANT_A, TENANT_B},
+};
 
 /// Arguments of `demo`.
 #[derive(Debug, Args)]
@@ -62,7 +67,7 @@ async fn demo(args: &DemoArgs, mut config: Config, begin: Instant) -> Result<(),
 
     say("Migrating the database");
     migrate::migrate(&config).await?;
-    sample::load(&config).await?;
+    load_samples(&config).await?;
 
     say("Waiting for MLflow (10 to 60 seconds)");
     let mut last = 0;
@@ -100,6 +105,20 @@ async fn demo(args: &DemoArgs, mut config: Config, begin: Instant) -> Result<(),
     mlflow.stop().await?;
     postgres.stop().await?;
     if report.failures() > 0 { Err(format!("{} steps failed", report.failures()).into()) } else { Ok(()) }
+}
+
+/// Both tenants' portfolios, loaded once.
+async fn load_samples(config: &Config) -> Result<(), Box<dyn Error>> {
+    let database = Database::new(&config.postgres.service(), &config.postgres.pool());
+    for (id, profile) in [(TENANT_A, TenantProfile::metropolitan()), (TENANT_B, TenantProfile::regional())] {
+        let tenant = TenantId::trusted(Uuid::try_parse(id)?);
+        let loaded = tenant::scope(tenant, sample::load(&database, &profile)).await?;
+        if loaded > 0 {
+            say(&format!("Loaded {loaded} sample records for tenant {id}"));
+        }
+    }
+    database.close().await;
+    Ok(())
 }
 
 /// The private servers take the place of those in the environment; everything else there holds.

@@ -1,37 +1,24 @@
-//! The sample portfolios of both tenants, loaded once.
+//! The sample portfolios in the record tables.
 
-use std::error::Error;
-
-use binah_ml::{
-    auth::{TenantId, tenant},
+use super::portfolio::{self, CostRecord, Portfolio, PropertyMetrics, RiskRecord, RoiRecord, TenantProfile};
+use crate::{
+    Result,
     catalog::ModelType,
-    config::Config,
-    dev::portfolio::{self, CostRecord, Portfolio, PropertyMetrics, RiskRecord, RoiRecord, TenantProfile},
-    storage::{Database, records::{self, Cell, Record}},
+    storage::{
+        Database,
+        records::{self, Cell, Record},
+    },
 };
-use uuid::Uuid;
 
-use super::say;
-use crate::commands::token::{TENANT_A, TENANT_B};
-
-/// Seed of the portfolios: every demo shows the same numbers.
+/// Seed of the portfolios: every demo and every test shows the same numbers.
 const SEED: u64 = 42;
 
-/// Fills the record tables of a tenant that has no records yet.
-pub(super) async fn load(config: &Config) -> Result<(), Box<dyn Error>> {
-    let database = Database::new(&config.postgres.service(), &config.postgres.pool());
-    for (tenant, profile) in [(TENANT_A, TenantProfile::metropolitan()), (TENANT_B, TenantProfile::regional())] {
-        let id = TenantId::trusted(Uuid::try_parse(tenant)?);
-        let loaded = tenant::scope(id, load_tenant(&database, &profile)).await?;
-        if loaded > 0 {
-            say(&format!("Loaded {loaded} sample records for tenant {tenant}"));
-        }
-    }
-    database.close().await;
-    Ok(())
-}
-
-async fn load_tenant(database: &Database, profile: &TenantProfile) -> Result<u64, Box<dyn Error>> {
+/// Fills the record tables that are empty for the tenant of the open scope. Returns how many
+/// records were loaded.
+///
+/// # Errors
+/// Those of the database.
+pub async fn load(database: &Database, profile: &TenantProfile) -> Result<u64> {
     let Portfolio { cost, risk, roi, properties } = portfolio::generate(profile, SEED);
     let mut transaction = database.tenant_transaction("load_sample").await?;
     let mut loaded = 0;

@@ -1,0 +1,164 @@
+//! A service of its own for each test: own database, own model folder, port 0, shared servers.
+
+pub mod servers;
+
+use std::{collections::HashMap, sync::Arc};
+
+use binah_ml::{
+    app::App,
+    auth::{TenantId, Tokens, tenant, token::NewToken},
+    config::Config,
+    dev::{portfolio::TenantProfile, sample},
+    storage::Database,
+};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+pub const TENANT_A: &str = "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa";
+pub const TENANT_B: &str = "bbbbbbbb-bbbb-bbbb-bbbb-bbbbbbbbbbbb";
+
+/// A running service.
+pub struct Service {
+    pub base: String,
+    pub config: Config,
+    tokens: Tokens,
+    http: reqwest::Client,
+    stop: CancellationToken,
+    served: Option<JoinHandle<()>>,
+    _models: Arc<tempfile::TempDir>,
+}
+
+/// An answer with its parsed body.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: reqwest::header::HeaderMap,
+    pub body: Value,
+}
+
+impl Service {
+    /// A service that logs to the shared MLflow.
+    pub async fn start() -> Self {
+        Self::start_with(&[("MLFLOW_TRACKING_URI", servers::mlflow().await)]).await
+    }
+
+    /// A service whose MLflow does not answer.
+    pub async fn start_without_mlflow() -> Self {
+        // The discard port: nothing listens there.
+        Self::start_with(&[("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")]).await
+    }
+
+    /// A service with these settings on top of the test's own.
+    pub async fn start_with(settings: &[(&str, &str)]) -> Self {
+        let models = Arc::new(tempfile::tempdir().expect("a folder"));
+        let mut settings: HashMap<String, String> =
+            settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        servers::fresh_database().await.extend_settings(&mut settings);
+        settings.entry("MODEL_REGISTRY_PATH".into()).or_insert(models.path().display().to_string());
+        settings.entry("POSTGRES_MAX_CONNECTIONS".into()).or_insert("4".into());
+        let config = Config::from_lookup(&|name| settings.get(name).cloned()).expect("valid settings");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let base = format!("http://{}", listener.local_addr().expect("an address"));
+        let metrics = PrometheusBuilder::new().build_recorder().handle();
+        let app = App::build(config.clone(), metrics).await.expect("builds");
+        let stop = CancellationToken::new();
+        let stopped = stop.clone().cancelled_owned();
+        let served = tokio::spawn(async move { app.serve(listener, stopped).await.expect("serves") });
+        Self {
+            base,
+            tokens: Tokens::new(config.token.clone()),
+            config,
+            http: reqwest::Client::new(),
+            stop,
+            served: Some(served),
+            _models: models,
+        }
+    }
+
+    /// Loads the sample portfolio of a tenant.
+    pub async fn load_sample(&self, tenant_id: &str, profile: &TenantProfile) {
+        let database = self.database();
+        tenant::scope(tenant(tenant_id), sample::load(&database, profile)).await.expect("loads");
+        database.close().await;
+    }
+
+    /// A pool of the service's own login.
+    pub fn database(&self) -> Database {
+        Database::new(&self.config.postgres.service(), &self.config.postgres.pool())
+    }
+
+    pub fn token(&self, tenant_id: &str, role: &str) -> String {
+        let user_id = format!("user-of-{tenant_id}");
+        let new = NewToken { user_id: &user_id, tenant_id, email: "user@example.com", role, expires_in: 600 };
+        self.tokens.mint(&new).expect("mints")
+    }
+
+    pub async fn get(&self, path: &str, tenant_id: &str) -> Answer {
+        let request = self.http.get(format!("{}{path}", self.base));
+        answer(request.bearer_auth(self.token(tenant_id, "user"))).await
+    }
+
+    pub async fn post(&self, path: &str, tenant_id: &str, body: &Value) -> Answer {
+        let request = self.http.post(format!("{}{path}", self.base)).json(body);
+        answer(request.bearer_auth(self.token(tenant_id, "user"))).await
+    }
+
+    /// Trains for a tenant; `more` is laid over the request.
+    pub async fn train(&self, tenant_id: &str, model_type: &str, more: Value) -> Answer {
+        let mut body = json!({ "tenant_id": tenant_id, "model_type": model_type });
+        merge(&mut body, more);
+        self.post("/api/ml/train", tenant_id, &body).await
+    }
+
+    /// Predicts for a tenant.
+    pub async fn predict(&self, tenant_id: &str, model_type: &str, features: Value) -> Answer {
+        let body = json!({ "tenant_id": tenant_id, "model_type": model_type, "features": features });
+        self.post("/api/ml/predict", tenant_id, &body).await
+    }
+
+    /// Stops the service and waits for its end.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        self.served.take().expect("still running").await.expect("no panic");
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl Answer {
+    /// The body of a 200; shows the answer where it is another one.
+    pub fn ok(self) -> Value {
+        assert_eq!(self.status, 200, "{}", self.body);
+        self.body
+    }
+
+    /// The `type`s of a 422's entries.
+    pub fn kinds(&self) -> Vec<&str> {
+        assert_eq!(self.status, 422, "{}", self.body);
+        let entries = self.body["detail"].as_array().expect("a list");
+        entries.iter().map(|entry| entry["type"].as_str().expect("a type")).collect()
+    }
+}
+
+async fn answer(request: reqwest::RequestBuilder) -> Answer {
+    let response = request.send().await.expect("an answer");
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let text = response.text().await.expect("a body");
+    Answer { status, headers, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) }
+}
+
+pub fn tenant(id: &str) -> TenantId {
+    TenantId::trusted(Uuid::try_parse(id).expect("a UUID"))
+}
+
+fn merge(body: &mut Value, more: Value) {
+    let (Value::Object(body), Value::Object(more)) = (body, more) else { panic!("two objects") };
+    body.extend(more);
+}

@@ -1,0 +1,250 @@
+//! Training through HTTP, from the stored records or inline rows to the registry and MLflow.
+
+use std::{process::Command, time::Duration};
+
+use binah_ml::dev::portfolio::TenantProfile;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::support::{Service, TENANT_A, TENANT_B, servers};
+
+/// Inline rows of a noisy line, with a category and missing values.
+fn rows(n: usize) -> Vec<Value> {
+    let row = |i: usize| {
+        let size = (i * 37 % 100) as f64;
+        let kind = ["a", "b", "c"][i % 3];
+        let noise = (i * 7919 % 13) as f64;
+        json!({
+            "size": if i % 11 == 0 { Value::Null } else { json!(size) },
+            "kind": if i % 17 == 0 { Value::Null } else { json!(kind) },
+            "total_cost": 1000.0 + 50.0 * size + 300.0 * (i % 3) as f64 + noise,
+        })
+    };
+    (0..n).map(row).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_type_trains_is_logged_and_answers() {
+    let service = Service::start().await;
+    service.load_sample(TENANT_A, &TenantProfile::metropolitan()).await;
+    for (model_type, metrics) in [
+        ("cost_forecasting", &["rmse", "mae", "r2"][..]),
+        ("risk_assessment", &["accuracy", "auc_roc"]),
+        ("roi_prediction", &["rmse", "mae", "r2"]),
+        ("anomaly_detection", &["anomaly_rate", "anomalies_detected"]),
+    ] {
+        let trained = service.train(TENANT_A, model_type, json!({})).await.ok();
+        assert_eq!(trained["status"], "completed", "{trained}");
+        let run_id = trained["run_id"].as_str().expect("a run");
+        assert_eq!(run_id.len(), 32, "{trained}");
+        assert_eq!(trained["model_uri"], format!("runs:/{run_id}/model"));
+        for metric in metrics {
+            assert!(trained["metrics"][metric].is_f64(), "{metric}: {trained}");
+        }
+        let path = format!("/api/ml/models/{TENANT_A}/{model_type}/metrics");
+        assert_eq!(service.get(&path, TENANT_A).await.ok()["metrics"], trained["metrics"]);
+    }
+    let quality = |body: &Value, name: &str| body["metrics"][name].as_f64().expect("a number");
+    let cost = service.train(TENANT_A, "cost_forecasting", json!({})).await.ok();
+    assert!(quality(&cost, "r2") > 0.85, "the sample has a signal: {cost}");
+    let risk = service.train(TENANT_A, "risk_assessment", json!({})).await.ok();
+    assert!(quality(&risk, "auc_roc") > 0.75, "the sample has a signal: {risk}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn python_loads_the_logged_model_and_predicts_the_same_numbers() {
+    let service = Service::start().await;
+    service.load_sample(TENANT_A, &TenantProfile::metropolitan()).await;
+    let trained = service.train(TENANT_A, "cost_forecasting", json!({})).await.ok();
+    let features = [
+        json!({"project_size_sqft": 5000, "num_units": 50, "location_tier": 2, "property_type": 1, "year": 2024}),
+        json!({"project_size_sqft": 120_000, "num_units": 80, "location_tier": 1, "property_type": "commercial", "year": 2021}),
+        json!({"project_size_sqft": null, "num_units": 8, "location_tier": null, "property_type": null, "year": 2019}),
+    ];
+    let mut ours = vec![];
+    for row in &features {
+        let answer = service.predict(TENANT_A, "cost_forecasting", row.clone()).await.ok();
+        ours.push(answer["prediction"]["value"].as_f64().expect("a number"));
+    }
+    let input = json!({
+        "tracking_uri": service.config.mlflow.tracking_uri,
+        "uris": [trained["model_uri"], format!("models:/{TENANT_A}_cost_forecasting/1")],
+        "rows": features,
+    });
+    let theirs = tokio::task::block_in_place(|| python("load_xgboost.py", &input));
+    for (loader, values) in theirs.as_object().expect("an object") {
+        let values: Vec<f64> = serde_json::from_value(values.clone()).expect("numbers");
+        assert_eq!(values, ours, "{loader} predicts bit for bit what the service does");
+    }
+}
+
+fn python(script: &str, input: &Value) -> Value {
+    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/python").join(script);
+    let output = Command::new(servers::python())
+        .arg(script)
+        .arg(input.to_string())
+        .env("MLFLOW_DISABLE_TELEMETRY", "true")
+        .output()
+        .expect("Python runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_has_its_own_models_and_rows() {
+    let service = Service::start_without_mlflow().await;
+    service.load_sample(TENANT_A, &TenantProfile::metropolitan()).await;
+    service.train(TENANT_A, "risk_assessment", json!({})).await.ok();
+    let features = json!({"leverage_ratio": 0.7, "occupancy_rate": 0.9, "market_volatility": 0.15,
+                          "property_age": 20, "location_risk_score": 4});
+    service.predict(TENANT_A, "risk_assessment", features.clone()).await.ok();
+    assert_eq!(service.predict(TENANT_B, "risk_assessment", features).await.status, 404);
+    let without_rows = service.train(TENANT_B, "risk_assessment", json!({})).await;
+    assert_eq!(without_rows.kinds(), ["too_few_rows"], "tenant B has no records");
+    let foreign = service.train(TENANT_B, "risk_assessment", json!({"tenant_id": TENANT_A})).await;
+    assert_eq!((foreign.status, &foreign.body["detail"]), (
+        403,
+        &json!("Tenant ID in request does not match authenticated tenant")
+    ));
+    let metrics = format!("/api/ml/models/{TENANT_A}/risk_assessment/metrics");
+    assert_eq!(service.get(&metrics, TENANT_B).await.status, 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_mlflow_the_model_is_there_and_tracking_is_pending() {
+    let service = Service::start_without_mlflow().await;
+    let trained = service.train(TENANT_A, "cost_forecasting", json!({"data": rows(60)})).await.ok();
+    assert_eq!((&trained["status"], &trained["run_id"]), (&json!("completed"), &json!("")));
+    assert!(trained["message"].as_str().expect("a text").contains("tracking is pending"), "{trained}");
+    let answer = service.predict(TENANT_A, "cost_forecasting", json!({"size": 10, "kind": "b"})).await.ok();
+    assert_eq!(answer["model_version"], "v1.0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inline_rows_define_features_and_versions_count_up() {
+    let service = Service::start_without_mlflow().await;
+    for version in ["v1.0", "v2.0"] {
+        let more = json!({"data": rows(80), "config": {"n_estimators": 20}});
+        service.train(TENANT_A, "cost_forecasting", more).await.ok();
+        let answer = service.predict(TENANT_A, "cost_forecasting", json!({"size": 10, "kind": "b"})).await.ok();
+        assert_eq!(answer["model_version"], version);
+    }
+    let ask = |version: &'static str| {
+        let body = json!({"tenant_id": TENANT_A, "model_type": "cost_forecasting", "model_version": version,
+                          "features": {"size": 10, "kind": "b"}});
+        let service = &service;
+        async move { service.post("/api/ml/predict", TENANT_A, &body).await }
+    };
+    assert_eq!(ask("1").await.ok()["model_version"], "v1.0");
+    assert_eq!(ask("latest").await.ok()["model_version"], "v2.0");
+    assert_eq!(ask("v7.0").await.status, 404);
+    assert_eq!(ask("champion").await.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_teach_nothing_are_refused_precisely() {
+    let service = Service::start_without_mlflow().await;
+    let with = |change: fn(usize, &mut Value)| {
+        let mut rows = rows(40);
+        rows.iter_mut().enumerate().for_each(|(i, row)| change(i, row));
+        json!({ "data": rows })
+    };
+    for (more, kind) in [
+        (json!({"data": rows(19)}), "too_few_rows"),
+        (json!({"data": []}), "missing"),
+        (with(|_, row| row["total_cost"] = json!(5)), "no_target_variance"),
+        (with(|_, row| row["size"] = Value::Null), "all_missing"),
+        (with(|i, row| row["size"] = if i == 3 { json!([1]) } else { json!(1) }), "float_type"),
+        (json!({"data": rows(40), "target": "nope"}), "missing"),
+        (json!({"data": rows(40), "split": "time"}), "missing"),
+        (json!({"data": rows(40), "hyperparameters": {"max_depth": 0}}), "greater_than_equal"),
+        (json!({"data": rows(40), "config": {"depth": 3}}), "extra_forbidden"),
+        (json!({"data": rows(40), "training_data_query": "SELECT 1"}), "not_available"),
+        (
+            json!({"data": rows(40), "validation_split": 0, "hyperparameters": {"early_stopping_rounds": 5}}),
+            "value_error",
+        ),
+    ] {
+        let refused = service.train(TENANT_A, "cost_forecasting", more).await;
+        assert_eq!(refused.kinds(), [kind], "{}", refused.body);
+    }
+    let one_class: Vec<_> = (0..30).map(|i| json!({"x": i, "high_risk": 1})).collect();
+    assert_eq!(service.train(TENANT_A, "risk_assessment", json!({"data": one_class})).await.kinds(), ["single_class"]);
+    let answer = service.predict(TENANT_A, "cost_forecasting", json!({"size": 1})).await;
+    assert_eq!(answer.status, 404, "nothing was registered: {}", answer.body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_hold_out_is_in_sample_and_says_so() {
+    let service = Service::start_without_mlflow().await;
+    let more = json!({"data": rows(40), "validation_split": 0});
+    let trained = service.train(TENANT_A, "cost_forecasting", more).await.ok();
+    assert!(trained["message"].as_str().expect("a text").contains("in-sample"), "{trained}");
+    assert_eq!(trained["metrics"]["rmse"], trained["metrics"]["train_rmse"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_queue_answers_503_with_retry_after() {
+    let settings = [("MLFLOW_TRACKING_URI", "http://127.0.0.1:9"), ("TRAINING_SLOTS", "1"), ("TRAINING_QUEUE", "0")];
+    let service = Service::start_with(&settings).await;
+    let long = json!({"data": rows(5000), "hyperparameters": {"n_estimators": 2000, "max_depth": 12}});
+    let (first, second) = tokio::join!(service.train(TENANT_A, "cost_forecasting", long.clone()), async {
+        // The first request holds the only slot while its job row stands as `training`.
+        loop {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let answer = service.train(TENANT_A, "cost_forecasting", json!({"data": rows(20)})).await;
+            if answer.status != 200 {
+                break answer;
+            }
+        }
+    });
+    first.ok();
+    assert_eq!(second.status, 503, "{}", second.body);
+    let seconds: u32 = second.headers["retry-after"].to_str().expect("a text").parse().expect("seconds");
+    assert!(seconds >= 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_request_gives_the_same_bytes_at_any_thread_count() {
+    let mut sums = vec![];
+    for threads in ["1", "2", "3"] {
+        let settings = [("MLFLOW_TRACKING_URI", "http://127.0.0.1:9"), ("TRAINING_THREADS", threads)];
+        let service = Service::start_with(&settings).await;
+        let mut per_model = vec![];
+        for model_type in ["cost_forecasting", "risk_assessment", "anomaly_detection"] {
+            let mut data = rows(400);
+            for (i, row) in data.iter_mut().enumerate() {
+                row["high_risk"] = json!(i % 3 == 0);
+            }
+            service.train(TENANT_A, model_type, json!({"data": data, "seed": 7})).await.ok();
+            per_model.push(checksum(&service, model_type));
+        }
+        sums.push(per_model);
+    }
+    assert_eq!(sums[0], sums[1]);
+    assert_eq!(sums[0], sums[2]);
+}
+
+/// SHA-256 of the only native model file of a type.
+fn checksum(service: &Service, model_type: &str) -> Vec<u8> {
+    let folder = std::path::Path::new(&service.config.model_registry_path).join(TENANT_A).join(model_type);
+    let mut versions = std::fs::read_dir(folder).expect("a folder");
+    let file = versions.next().expect("a version").expect("an entry").path().join("model.bin");
+    Sha256::digest(std::fs::read(file).expect("a model file")).to_vec()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_hangs_up_loses_the_answer_and_not_the_model() {
+    let service = Service::start_without_mlflow().await;
+    let body = json!({"data": rows(3000), "hyperparameters": {"n_estimators": 300}});
+    let hung_up = tokio::time::timeout(Duration::from_millis(150), service.train(TENANT_A, "cost_forecasting", body));
+    let _ = hung_up.await;
+    for _ in 0..600 {
+        let answer = service.predict(TENANT_A, "cost_forecasting", json!({"size": 10, "kind": "b"})).await;
+        if answer.status == 200 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the training did not go on");
+}
