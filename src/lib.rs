@@ -10,7 +10,9 @@ pub mod catalog;
 pub mod error;
 pub mod features;
 pub mod forest;
+pub mod http;
 pub mod inference;
+pub mod registry;
 pub mod training;
 
 pub use error::{Error, Result};
