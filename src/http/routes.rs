@@ -1,0 +1,121 @@
+//! Every route on one page. The router, the 405 answers with their `allow`, the redirects and the
+//! test of unauthorised requests all read this table: a route that is not in it does not exist.
+//!
+//! To add one: write its handler in `handlers/`, name it here and, if clients should know it, in
+//! [`super::openapi`].
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    middleware::{from_fn, from_fn_with_state},
+    routing::{MethodRouter, get, post},
+};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::{
+    AppState, HttpConfig, cors, error, gate,
+    handlers::{
+        docs, health, live, me, ml_health, model_metrics, openapi_json, predict, prometheus, ready, redoc,
+        root, train,
+    },
+    observe, path,
+};
+
+/// One path of the API.
+pub struct Route {
+    /// The pattern; `{name}` stands for one segment.
+    pub path: &'static str,
+    /// Allowed methods, as `allow` lists them. HEAD is allowed only where it is named.
+    pub methods: &'static [&'static str],
+    /// Who may call it.
+    pub access: Access,
+    /// Where it is served.
+    pub served: Served,
+    handler: fn() -> MethodRouter<AppState>,
+}
+
+/// Who may call a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Everyone.
+    Public,
+    /// Who has a valid token; the handler runs in the tenant's scope.
+    Token,
+}
+
+/// Where a route is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Served {
+    /// Everywhere.
+    Always,
+    /// Not in production.
+    Development,
+    /// Unless metrics have a port of their own.
+    Metrics,
+}
+
+use Access::{Public, Token};
+use Served::{Always, Development, Metrics};
+
+const GET: &[&str] = &["GET"];
+const POST: &[&str] = &["POST"];
+/// The documentation, which the old service served by plain routes that know HEAD.
+const PAGE: &[&str] = &["GET", "HEAD"];
+
+#[rustfmt::skip]
+static ROUTES: [Route; 15] = [
+    Route { path: "/",                       methods: GET,  access: Public, served: Always,      handler: || get(root::root) },
+    Route { path: "/health",                 methods: GET,  access: Public, served: Always,      handler: || get(health::health) },
+    Route { path: "/health/live",            methods: GET,  access: Public, served: Always,      handler: || get(live::live) },
+    Route { path: "/health/ready",           methods: GET,  access: Public, served: Always,      handler: || get(ready::ready) },
+    Route { path: "/metrics",                methods: GET,  access: Public, served: Metrics,     handler: || get(prometheus::prometheus) },
+    Route { path: "/openapi.json",           methods: PAGE, access: Public, served: Always,      handler: || get(openapi_json::openapi_json) },
+    Route { path: "/docs",                   methods: PAGE, access: Public, served: Development, handler: || get(docs::page) },
+    Route { path: "/docs/oauth2-redirect",   methods: PAGE, access: Public, served: Development, handler: || get(docs::oauth2_redirect) },
+    Route { path: "/docs/assets/{file}",     methods: PAGE, access: Public, served: Development, handler: || get(docs::asset) },
+    Route { path: "/redoc",                  methods: PAGE, access: Public, served: Development, handler: || get(redoc::page) },
+    Route { path: "/me",                     methods: GET,  access: Token,  served: Always,      handler: || get(me::me) },
+    Route { path: "/api/ml/health",          methods: GET,  access: Token,  served: Always,      handler: || get(ml_health::ml_health) },
+    Route { path: "/api/ml/train",           methods: POST, access: Token,  served: Always,      handler: || post(train::train) },
+    Route { path: "/api/ml/predict",         methods: POST, access: Token,  served: Always,      handler: || post(predict::predict) },
+    Route { path: "/api/ml/models/{tenant_id}/{model_type}/metrics", methods: GET, access: Token, served: Always,
+                                                                                                 handler: || get(model_metrics::model_metrics) },
+];
+
+/// The routes that a service with these settings has.
+pub fn table(config: &HttpConfig) -> impl Iterator<Item = &'static Route> + use<> {
+    let (production, metrics) = (config.production, config.serve_metrics);
+    ROUTES.iter().filter(move |route| match route.served {
+        Always => true,
+        Development => !production,
+        Metrics => metrics,
+    })
+}
+
+/// The whole HTTP surface.
+pub fn router(state: AppState) -> Router {
+    let router = table(&state.config).fold(Router::new(), |router, route| {
+        let gate = from_fn_with_state((route, state.clone()), gate::pass);
+        router.route(route.path, (route.handler)().layer(gate))
+    });
+    finish(router, state)
+}
+
+/// What surrounds the routes, from the inside out; see the module's page.
+pub(super) fn finish(routes: Router<AppState>, state: AppState) -> Router {
+    let origins = Arc::new(state.config.allowed_origins.clone());
+    let inner = routes
+        .fallback(path::fallback)
+        .layer(CatchPanicLayer::custom(|_| error::panicked()))
+        .layer(from_fn_with_state(origins, cors::answer))
+        .layer(from_fn(observe::record))
+        .with_state(state);
+    // A layer of the router itself would run after the route was chosen.
+    Router::new().fallback_service(inner).layer(from_fn(path::decode))
+}
+
+/// The metrics alone, for a port of their own.
+pub fn metrics_router(state: AppState) -> Router {
+    Router::new().route("/metrics", get(prometheus::prometheus)).with_state(state)
+}

@@ -1,0 +1,117 @@
+//! The HTTP surface as a client sees it: the real router, no model behind it.
+
+mod contract;
+mod cors;
+mod documentation;
+mod operation;
+mod routing;
+mod unauthorised;
+
+use std::{sync::Arc, time::Instant};
+
+use axum::{Router, body::Body, response::Response};
+use http::{HeaderMap, Request};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use serde_json::Value;
+use tower::ServiceExt;
+
+use super::{AppState, HttpConfig, Readiness, Services, router};
+use crate::{
+    auth::{TokenConfig, Tokens, token::NewToken},
+    inference::Predictor,
+    registry::Registry,
+    training::Trainer,
+};
+
+/// The documented development secret, which `replay.py` signs with.
+const SECRET: &str = "your-super-secret-key-change-this-in-production-at-least-32-characters-long";
+const TENANT: &str = "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa";
+
+fn tokens() -> Tokens {
+    Tokens::new(TokenConfig {
+        secret: SECRET.to_owned().into(),
+        issuer: "Binah.Auth".into(),
+        audience: "Binah.Platform".into(),
+    })
+}
+
+fn state(config: HttpConfig) -> AppState {
+    AppState::new(Services {
+        config,
+        tokens: tokens(),
+        trainer: Trainer,
+        predictor: Predictor,
+        registry: Registry,
+        readiness: Arc::new(Readiness::default()),
+        prometheus: PrometheusBuilder::new().build_recorder().handle(),
+        started: Instant::now(),
+    })
+}
+
+fn development() -> HttpConfig {
+    HttpConfig::default()
+}
+
+fn production() -> HttpConfig {
+    HttpConfig {
+        production: true,
+        allowed_origins: super::AllowedOrigins::platform(),
+        ..HttpConfig::default()
+    }
+}
+
+/// A valid `Authorization` of tenant A.
+fn bearer() -> String {
+    bearer_of(TENANT)
+}
+
+fn bearer_of(tenant_id: &str) -> String {
+    let new = NewToken { user_id: "user-a-001", tenant_id, email: "a@x", role: "admin", expires_in: 60 };
+    format!("Bearer {}", tokens().mint(&new).expect("signs"))
+}
+
+/// An answer, read to its end.
+struct Answer {
+    status: u16,
+    headers: HeaderMap,
+    text: String,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {}", self.text))
+    }
+
+    fn detail(&self) -> Value {
+        self.json()["detail"].clone()
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().expect("ASCII"))
+    }
+}
+
+async fn read(response: Response) -> Answer {
+    let (parts, body) = response.into_parts();
+    let bytes = axum::body::to_bytes(body, usize::MAX).await.expect("a body");
+    Answer {
+        status: parts.status.as_u16(),
+        headers: parts.headers,
+        text: String::from_utf8_lossy(&bytes).into_owned(),
+    }
+}
+
+/// Sends one request: `"POST /api/ml/train"`, headers, body.
+async fn send_to(router: Router, line: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Answer {
+    let (method, path) = line.split_once(' ').expect("method and path");
+    let mut request = Request::builder().method(method).uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(body.into()).expect("a request");
+    read(router.oneshot(request).await.expect("never fails")).await
+}
+
+async fn send(line: &str, headers: &[(&str, &str)]) -> Answer {
+    send_to(router(state(development())), line, headers, "").await
+}
