@@ -66,8 +66,10 @@ impl ModelRecord {
     }
 }
 
+/// A table of the old service may hold times without zone: they are UTC.
 const COLUMNS: &str = "id, tenant_id, model_type, version, status, feature_schema, artifacts, metrics,
-    hyperparameters, feature_importance, n_rows, seed, job_id, mlflow_run_id, mlflow_model_uri, created_at";
+    hyperparameters, feature_importance, n_rows, seed, job_id, mlflow_run_id, mlflow_model_uri,
+    created_at::timestamptz AS created_at";
 
 #[derive(FromRow)]
 pub(super) struct ModelRow {
