@@ -119,9 +119,12 @@ pub(super) async fn by_id(
     transaction: &mut TenantTransaction,
     model_id: Uuid,
 ) -> Result<Option<ModelRecord>> {
-    let statement = format!("SELECT {COLUMNS} FROM ml_models WHERE id = $1");
-    let row: Option<ModelRow> =
-        query_as(AssertSqlSafe(statement)).bind(model_id).fetch_optional(&mut **transaction).await?;
+    let statement = format!("SELECT {COLUMNS} FROM ml_models WHERE id = $1 AND tenant_id = $2");
+    let row: Option<ModelRow> = query_as(AssertSqlSafe(statement))
+        .bind(model_id)
+        .bind(transaction.tenant().uuid())
+        .fetch_optional(&mut **transaction)
+        .await?;
     Ok(row.and_then(ModelRow::into_record))
 }
 
@@ -138,8 +141,8 @@ pub(super) async fn resolve(
     if number.is_none() && *version != VersionSelector::Latest {
         return Err(not_found(model_type, version));
     }
-    // The tenant stands here too although the policy adds it: the index is found either way, and
-    // a superuser's session (development without isolation) still reads one tenant.
+    // The tenant stands in every statement of ours although the policy adds it: a superuser's
+    // session (development) still reads and writes one tenant.
     let statement = format!(
         "SELECT {COLUMNS} FROM ml_models
           WHERE tenant_id = $1 AND model_type = $2 AND artifacts IS NOT NULL AND status IN {statuses}

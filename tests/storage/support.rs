@@ -142,7 +142,7 @@ fn start_server() -> ConnectConfig {
             -c max_connections=200 >>"$folder/log" 2>&1 &
         server=$!
         cat >/dev/null
-        kill -QUIT $server 2>/dev/null; wait $server; rm -rf "$folder""#;
+        kill -QUIT "$(head -n 1 "$folder/data/postmaster.pid")"; wait $server; rm -rf "$folder""#;
     let folder = std::env::temp_dir().join(format!("binah-ml-test-postgres-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a scratch folder");
     let user = if nix::unistd::geteuid().is_root() { "postgres" } else { "" };
