@@ -44,7 +44,7 @@ deps: ## Install what the demo and the tests need beside Rust into DEPS
 
 clean-data: ## Remove the demo's databases, models and logs
 	@pid=$$(head -n 1 "$(DATA)/postgres/cluster/postmaster.pid" 2>/dev/null); \
-	if [ -n "$$pid" ] && [ "$$(readlink "/proc/$$pid/cwd")" = "$$(realpath "$(DATA)/postgres/cluster")" ]; then \
+	if [ -n "$$pid" ] && tr '\0' '\n' <"/proc/$$pid/cmdline" 2>/dev/null | grep -qxF "$$(realpath "$(DATA)/postgres/cluster")"; then \
 		echo "The demo is running: stop it first" >&2; exit 1; \
 	fi
 	rm -rf "$(DATA)"

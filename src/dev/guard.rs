@@ -39,7 +39,9 @@ impl Guarded {
         let spawn = || {
             let (read, write) = std::io::pipe()?;
             let mut guard = Command::new("sh");
-            guard.args(["-c", SCRIPT, "guard"]).arg(log).arg(stop);
+            // By way of the environment, so that `ps` shows one line a server.
+            guard.args(["-c", "eval \"$GUARD_SCRIPT\"", "guard"]).env("GUARD_SCRIPT", SCRIPT);
+            guard.arg(log).arg(stop);
             guard.arg(command.get_program()).args(command.get_args());
             for (name, value) in command.get_envs() {
                 set_env(&mut guard, name, value);

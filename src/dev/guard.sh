@@ -6,6 +6,7 @@
 # ends: by exit, panic, Ctrl-C or kill -9. Exit status: the server's.
 log=$1 steps=$2
 shift 2
+unset GUARD_SCRIPT
 
 exec 3<&0
 # A session of its own: the terminal's Ctrl-C does not reach it, and the session's process group

@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -117,7 +117,9 @@ fn lock_holder(lock: &Path) -> Option<u32> {
     std::fs::read_to_string(lock).ok()?.lines().next()?.trim().parse().ok()
 }
 
-/// The postmaster's working folder is its cluster.
+/// Whether process `pid` is a postmaster of `cluster`, which stands on its command line. That is
+/// readable for everyone; the working folder of another account's process is not, even for root in a container.
 fn runs_in(pid: u32, cluster: &Path) -> bool {
-    std::fs::read_link(PathBuf::from(format!("/proc/{pid}/cwd"))).is_ok_and(|cwd| cwd == cluster)
+    let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    command.split(|&byte| byte == 0).any(|argument| argument == cluster.as_os_str().as_encoded_bytes())
 }
