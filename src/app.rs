@@ -1,6 +1,9 @@
 //! The whole service from its settings: what `main` runs and what the tests run.
 
-use std::{sync::Arc, time::{Duration, Instant}};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
@@ -46,25 +49,7 @@ impl App {
         let database = Database::new(&config.postgres.service(), &config.postgres.pool());
         let readiness = Arc::new(Readiness::default());
         check_login(&config, &database, &readiness).await?;
-        let registry = Registry::new(database.clone(), ArtifactStore::open(&config.model_registry_path)?);
-        let tracker = Tracker::new(config.mlflow.tracker().map_err(Error::internal)?).map_err(Error::internal)?;
-        let library = XgboostLibrary::new(config.xgboost());
-        let services = Services {
-            config: config.http(),
-            tokens: Tokens::new(config.token.clone()),
-            trainer: Arc::new(Trainer::new(
-                &config.training,
-                database.clone(),
-                registry.clone(),
-                tracker,
-                library,
-            )?),
-            predictor: Predictor::new(database.clone(), registry.clone(), config.model_cache_bytes),
-            registry,
-            readiness,
-            prometheus,
-            started: Instant::now(),
-        };
+        let services = services(&config, &database, readiness, prometheus)?;
         Ok(Self { state: AppState::new(services), database, config })
     }
 
@@ -72,10 +57,18 @@ impl App {
     ///
     /// # Errors
     /// If the port of the metrics cannot be opened.
-    pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Result<(), BoxError> {
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), BoxError> {
         let background = CancellationToken::new();
         let _stop_background = background.clone().drop_guard();
-        tokio::spawn(watch_database(self.database.clone(), Arc::clone(&self.state.readiness), background.clone()));
+        tokio::spawn(watch_database(
+            self.database.clone(),
+            Arc::clone(&self.state.readiness),
+            background.clone(),
+        ));
         tokio::spawn(upkeep(self.state.prometheus.clone(), background.clone()));
         if let Some(port) = self.config.api.metrics_port {
             let metrics = TcpListener::bind((self.config.api.host.as_str(), port)).await?;
@@ -90,7 +83,8 @@ impl App {
             readiness.start_draining();
         };
         let finished =
-            http::serve(listener, http::router(self.state.clone()), shutdown, self.config.api.shutdown_grace).await;
+            http::serve(listener, http::router(self.state.clone()), shutdown, self.config.api.shutdown_grace)
+                .await;
         if !finished {
             tracing::warn!("some requests did not finish within the grace period");
         }
@@ -99,9 +93,34 @@ impl App {
     }
 }
 
+/// The rooms behind the HTTP surface. Touches nothing outside but the folder of the models.
+pub(crate) fn services(
+    config: &Config,
+    database: &Database,
+    readiness: Arc<Readiness>,
+    prometheus: PrometheusHandle,
+) -> Result<Services> {
+    let registry = Registry::new(database.clone(), ArtifactStore::open(&config.model_registry_path)?);
+    let tracker = Tracker::new(config.mlflow.tracker().map_err(Error::internal)?).map_err(Error::internal)?;
+    let library = XgboostLibrary::new(config.xgboost());
+    let trainer = Trainer::new(&config.training, database.clone(), registry.clone(), tracker, library)?;
+    Ok(Services {
+        config: config.http(),
+        tokens: Tokens::new(config.token.clone()),
+        trainer: Arc::new(trainer),
+        predictor: Predictor::new(database.clone(), registry.clone(), config.model_cache_bytes),
+        registry,
+        readiness,
+        prometheus,
+        started: Instant::now(),
+    })
+}
+
 fn warn_of_development_settings(config: &Config) {
     if !config.tenant_isolation {
-        tracing::warn!("ENABLE_TENANT_ISOLATION=false is for development; row-level security stays on all the same");
+        tracing::warn!(
+            "ENABLE_TENANT_ISOLATION=false is for development; row-level security stays on all the same"
+        );
     }
     if config.neo4j.is_none() {
         tracing::info!("NEO4J_URI is empty: training rows come from Postgres and from requests alone");

@@ -42,10 +42,9 @@ impl MlflowConfig {
     /// # Errors
     /// Names the address if it does not parse.
     pub fn tracker(&self) -> Result<TrackerConfig, ConfigError> {
-        let uri = self
-            .tracking_uri
-            .parse()
-            .map_err(|error| ConfigError::new("MLFLOW_TRACKING_URI", format!("'{}': {error}", self.tracking_uri)))?;
+        let uri = self.tracking_uri.parse().map_err(|error| {
+            ConfigError::new("MLFLOW_TRACKING_URI", format!("'{}': {error}", self.tracking_uri))
+        })?;
         let mut client = ClientConfig::new(uri);
         client.username = self.username.clone();
         client.password = self.password.clone();

@@ -25,7 +25,7 @@ pub struct Services {
     /// Verifies tokens.
     pub tokens: Tokens,
     /// Use case of `POST /api/ml/train`.
-    pub trainer: Trainer,
+    pub trainer: Arc<Trainer>,
     /// Use case of `POST /api/ml/predict`.
     pub predictor: Predictor,
     /// Models and their metrics.

@@ -45,6 +45,14 @@ pub enum Finding {
     NotMigrated(String),
 }
 
+impl Finding {
+    /// Whether tenants could reach each other's rows; otherwise the service merely cannot work yet.
+    #[must_use]
+    pub fn breaks_isolation(&self) -> bool {
+        !matches!(self, Self::NotMigrated(_))
+    }
+}
+
 #[derive(FromRow)]
 struct CurrentLogin {
     name: String,

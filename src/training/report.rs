@@ -126,8 +126,7 @@ fn model_folder(task: &Task, trained: &Trained) -> ModelFolder {
             }
         },
     });
-    let native =
-        Flavor::Native { model: trained.native.clone(), family: task.model_type.family.name() };
+    let native = Flavor::Native { model: trained.native.clone(), family: task.model_type.family.name() };
     let xgboost = trained
         .fitted
         .xgboost

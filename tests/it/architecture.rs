@@ -60,7 +60,9 @@ fn each_crate_stays_behind_its_wall() {
     let mut broken = vec![];
     for (file, code) in code() {
         for (name, rooms) in WALLS {
-            let allowed = rooms.iter().any(|room| file.starts_with(&format!("{room}/")) || file == format!("{room}.rs"));
+            let allowed = rooms
+                .iter()
+                .any(|room| file.starts_with(&format!("{room}/")) || file == format!("{room}.rs"));
             if !allowed && names(&code, name) {
                 broken.push(format!("src/{file} names {name}, which belongs to {rooms:?}"));
             }

@@ -46,10 +46,10 @@ async fn each_type_has_its_own_fields() {
     let roi = json!({"purchase_price": 1_000_000, "annual_revenue": 200_000, "operating_expenses": 80_000,
                      "property_type": 2, "market_growth_rate": 0.05});
     let answer = service.predict(TENANT_A, "roi_prediction", roi).await.ok();
-    assert_eq!((number(&answer, "projected_noi"), number(&answer, "value")), (
-        120_000.0,
-        number(&answer, "predicted_roi")
-    ));
+    assert_eq!(
+        (number(&answer, "projected_noi"), number(&answer, "value")),
+        (120_000.0, number(&answer, "predicted_roi"))
+    );
     assert!((number(&answer, "payback_period_years") - 1e6 / 120_000.0).abs() < 1e-9);
 
     let odd = json!({"monthly_revenue": 9e7, "occupancy_rate": 0.01, "maintenance_cost": 8e6, "tenant_turnover": 1.0});
@@ -132,8 +132,9 @@ async fn a_damaged_model_file_is_an_error_of_that_model_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_postgres_probes_answer_and_work_is_503() {
-    let service = Service::start_with(&[("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")]).await;
-    let service = Service::start_at_port(&service, "9").await;
+    // The discard port: nothing listens there.
+    let service =
+        Service::start_with(&[("POSTGRES_PORT", "9"), ("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")]).await;
     service.get("/health", TENANT_A).await.ok();
     service.get("/health/live", TENANT_A).await.ok();
     assert_eq!(service.get("/health/ready", TENANT_A).await.status, 503);

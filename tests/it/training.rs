@@ -102,10 +102,10 @@ async fn a_tenant_has_its_own_models_and_rows() {
     let without_rows = service.train(TENANT_B, "risk_assessment", json!({})).await;
     assert_eq!(without_rows.kinds(), ["too_few_rows"], "tenant B has no records");
     let foreign = service.train(TENANT_B, "risk_assessment", json!({"tenant_id": TENANT_A})).await;
-    assert_eq!((foreign.status, &foreign.body["detail"]), (
-        403,
-        &json!("Tenant ID in request does not match authenticated tenant")
-    ));
+    assert_eq!(
+        (foreign.status, &foreign.body["detail"]),
+        (403, &json!("Tenant ID in request does not match authenticated tenant"))
+    );
     let metrics = format!("/api/ml/models/{TENANT_A}/risk_assessment/metrics");
     assert_eq!(service.get(&metrics, TENANT_B).await.status, 403);
 }
@@ -126,7 +126,8 @@ async fn inline_rows_define_features_and_versions_count_up() {
     for version in ["v1.0", "v2.0"] {
         let more = json!({"data": rows(80), "config": {"n_estimators": 20}});
         service.train(TENANT_A, "cost_forecasting", more).await.ok();
-        let answer = service.predict(TENANT_A, "cost_forecasting", json!({"size": 10, "kind": "b"})).await.ok();
+        let answer =
+            service.predict(TENANT_A, "cost_forecasting", json!({"size": 10, "kind": "b"})).await.ok();
         assert_eq!(answer["model_version"], version);
     }
     let ask = |version: &'static str| {
@@ -169,7 +170,10 @@ async fn rows_that_teach_nothing_are_refused_precisely() {
         assert_eq!(refused.kinds(), [kind], "{}", refused.body);
     }
     let one_class: Vec<_> = (0..30).map(|i| json!({"x": i, "high_risk": 1})).collect();
-    assert_eq!(service.train(TENANT_A, "risk_assessment", json!({"data": one_class})).await.kinds(), ["single_class"]);
+    assert_eq!(
+        service.train(TENANT_A, "risk_assessment", json!({"data": one_class})).await.kinds(),
+        ["single_class"]
+    );
     let answer = service.predict(TENANT_A, "cost_forecasting", json!({"size": 1})).await;
     assert_eq!(answer.status, 404, "nothing was registered: {}", answer.body);
 }
@@ -185,7 +189,8 @@ async fn no_hold_out_is_in_sample_and_says_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_queue_answers_503_with_retry_after() {
-    let settings = [("MLFLOW_TRACKING_URI", "http://127.0.0.1:9"), ("TRAINING_SLOTS", "1"), ("TRAINING_QUEUE", "0")];
+    let settings =
+        [("MLFLOW_TRACKING_URI", "http://127.0.0.1:9"), ("TRAINING_SLOTS", "1"), ("TRAINING_QUEUE", "0")];
     let service = Service::start_with(&settings).await;
     let long = json!({"data": rows(5000), "hyperparameters": {"n_estimators": 2000, "max_depth": 12}});
     let (first, second) = tokio::join!(service.train(TENANT_A, "cost_forecasting", long.clone()), async {
@@ -237,7 +242,8 @@ fn checksum(service: &Service, model_type: &str) -> Vec<u8> {
 async fn a_client_that_hangs_up_loses_the_answer_and_not_the_model() {
     let service = Service::start_without_mlflow().await;
     let body = json!({"data": rows(3000), "hyperparameters": {"n_estimators": 300}});
-    let hung_up = tokio::time::timeout(Duration::from_millis(150), service.train(TENANT_A, "cost_forecasting", body));
+    let hung_up =
+        tokio::time::timeout(Duration::from_millis(150), service.train(TENANT_A, "cost_forecasting", body));
     let _ = hung_up.await;
     for _ in 0..600 {
         let answer = service.predict(TENANT_A, "cost_forecasting", json!({"size": 10, "kind": "b"})).await;

@@ -1,6 +1,9 @@
 //! The platform's client, as far as the demo needs it.
 
-use std::{error::Error, time::{Duration, Instant}};
+use std::{
+    error::Error,
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
 

@@ -7,7 +7,11 @@ mod client;
 mod summary;
 mod walkthrough;
 
-use std::{error::Error, path::PathBuf, time::{Duration, Instant}};
+use std::{
+    error::Error,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use binah_ml::{
     app::App,
@@ -122,7 +126,12 @@ async fn load_samples(config: &Config) -> Result<(), Box<dyn Error>> {
 }
 
 /// The private servers take the place of those in the environment; everything else there holds.
-fn use_private_servers(config: &mut Config, postgres: &PrivatePostgres, mlflow: &PrivateMlflow, args: &DemoArgs) {
+fn use_private_servers(
+    config: &mut Config,
+    postgres: &PrivatePostgres,
+    mlflow: &PrivateMlflow,
+    args: &DemoArgs,
+) {
     config.postgres.host = postgres.host().to_owned();
     config.postgres.port = postgres.port();
     config.postgres.owner_user = postgres.user().to_owned();

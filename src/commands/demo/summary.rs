@@ -1,6 +1,9 @@
 //! What the demo has to show, as a table for people.
 
-use std::{io::{self, Write}, time::Duration};
+use std::{
+    io::{self, Write},
+    time::Duration,
+};
 
 use serde_json::Value;
 
@@ -30,7 +33,12 @@ fn write_model(out: &mut impl Write, model: &ModelReport) -> io::Result<()> {
     match &model.trained {
         Err(reason) => writeln!(out, "    training FAILED, {reason}")?,
         Ok(answer) => {
-            writeln!(out, "    trained in {} ms: {}", model.training_took.as_millis(), numbers(&answer["metrics"]))?;
+            writeln!(
+                out,
+                "    trained in {} ms: {}",
+                model.training_took.as_millis(),
+                numbers(&answer["metrics"])
+            )?;
             writeln!(out, "    {}", answer["message"].as_str().unwrap_or_default())?;
         }
     }

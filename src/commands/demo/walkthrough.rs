@@ -46,13 +46,16 @@ impl Report {
 
 pub(super) async fn run(client: &Client, tokens: &Tokens, folder: &Path) -> Result<Report, Box<dyn Error>> {
     let mut tenants = vec![];
-    for (name, tenant) in [("Tenant A, metropolitan portfolio", TENANT_A), ("Tenant B, regional portfolio", TENANT_B)] {
+    for (name, tenant) in
+        [("Tenant A, metropolitan portfolio", TENANT_A), ("Tenant B, regional portfolio", TENANT_B)]
+    {
         let token = token(tokens, tenant)?;
         let mut models = vec![];
         for model_type in ModelType::all() {
             say(&format!("Training {model_type} for {name}"));
             let train = json!({ "tenant_id": tenant, "model_type": model_type.name });
-            let features = model_type.features.iter().map(|f| (f.name.to_owned(), json!(f.example))).collect();
+            let features =
+                model_type.features.iter().map(|f| (f.name.to_owned(), json!(f.example))).collect();
             models.push(model(client, &token, model_type, "stored records", train, features).await?);
         }
         tenants.push(TenantReport { name, tenant, token, models });
@@ -64,11 +67,21 @@ pub(super) async fn run(client: &Client, tokens: &Tokens, folder: &Path) -> Resu
 }
 
 fn token(tokens: &Tokens, tenant: &str) -> Result<String, Box<dyn Error>> {
-    let new = NewToken { user_id: "demo", tenant_id: tenant, email: "demo@example.com", role: "admin", expires_in: 86_400 };
+    let new = NewToken {
+        user_id: "demo",
+        tenant_id: tenant,
+        email: "demo@example.com",
+        role: "admin",
+        expires_in: 86_400,
+    };
     Ok(tokens.mint(&new)?)
 }
 
-async fn real_tenant(client: &Client, tokens: &Tokens, folder: &Path) -> Result<Option<TenantReport>, Box<dyn Error>> {
+async fn real_tenant(
+    client: &Client,
+    tokens: &Tokens,
+    folder: &Path,
+) -> Result<Option<TenantReport>, Box<dyn Error>> {
     let (ames, credit) = match (real_data::ames(folder), real_data::credit(folder)) {
         (Ok(ames), Ok(credit)) => (ames, credit),
         (Err(error), _) | (_, Err(error)) => {

@@ -4,7 +4,9 @@ use axum::{
     Json,
     extract::{Path, State},
 };
-use serde_json::Value;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
@@ -17,8 +19,69 @@ use crate::{
         body::fields::{self, Violation},
         caller::require_tenant,
         openapi::{BadBody, Denied, NoModel, Unavailable},
+        timestamp::naive_utc,
     },
+    inference::request::version_label,
+    registry::{ModelMetrics, VersionMetrics},
 };
+
+/// How good a tenant's models of one type are.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct ModelMetricsResponse {
+    #[schema(example = "cost_forecasting")]
+    model_type: &'static str,
+    tenant_id: Uuid,
+    /// The newest ready version: the one that answers predictions.
+    #[schema(example = "v1.0")]
+    model_version: String,
+    /// Its validation metrics; `train_` in-sample.
+    metrics: Map<String, Value>,
+    /// Its MLflow run; empty while tracking is pending.
+    run_id: String,
+    created_at: String,
+    /// All versions, newest first, at most 100.
+    versions: Vec<VersionEntry>,
+}
+
+/// One version's metrics.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct VersionEntry {
+    model_id: Uuid,
+    #[schema(example = "v1.0")]
+    model_version: String,
+    #[schema(example = "ready")]
+    status: String,
+    metrics: Map<String, Value>,
+    run_id: String,
+    created_at: String,
+}
+
+impl From<VersionMetrics> for VersionEntry {
+    fn from(version: VersionMetrics) -> Self {
+        Self {
+            model_id: version.model_id,
+            model_version: version_label(version.version),
+            status: version.status,
+            metrics: version.metrics,
+            run_id: version.mlflow_run_id.unwrap_or_default(),
+            created_at: naive_utc(version.created_at),
+        }
+    }
+}
+
+impl ModelMetricsResponse {
+    fn new(model_type: ModelType, tenant_id: Uuid, models: ModelMetrics) -> Self {
+        Self {
+            model_type: model_type.name,
+            tenant_id,
+            model_version: version_label(models.latest.version),
+            metrics: models.latest.metrics,
+            run_id: models.latest.mlflow_run_id.unwrap_or_default(),
+            created_at: naive_utc(models.latest.created_at),
+            versions: models.versions.into_iter().map(Into::into).collect(),
+        }
+    }
+}
 
 /// Both parts of the path, or every fault in them.
 fn parse(tenant_id: String, model_type: String) -> Result<(Uuid, ModelType)> {
@@ -44,7 +107,7 @@ fn parse(tenant_id: String, model_type: String) -> Result<(Uuid, ModelType)> {
         ("model_type" = String, Path, description = "One of the model types", example = "cost_forecasting"),
     ),
     responses(
-        (status = 200, description = "The newest version and its validation metrics", body = Object),
+        (status = 200, description = "The newest version and its validation metrics", body = ModelMetricsResponse),
         Denied,
         NoModel,
         BadBody,
@@ -56,10 +119,11 @@ pub(in crate::http) async fn model_metrics(
     State(app): State<AppState>,
     caller: Caller,
     Path((tenant_id, model_type)): Path<(String, String)>,
-) -> Result<Json<Value>> {
+) -> Result<Json<ModelMetricsResponse>> {
     let (tenant_id, model_type) = parse(tenant_id, model_type)?;
     require_tenant(&caller, tenant_id)?;
-    Ok(Json(app.registry.metrics(model_type).await?))
+    let models = app.registry.metrics(model_type).await?;
+    Ok(Json(ModelMetricsResponse::new(model_type, tenant_id, models)))
 }
 
 #[cfg(test)]

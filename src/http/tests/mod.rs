@@ -7,7 +7,7 @@ mod operation;
 mod routing;
 mod unauthorised;
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use axum::{Router, body::Body, response::Response};
 use http::{HeaderMap, Request};
@@ -15,12 +15,12 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::Value;
 use tower::ServiceExt;
 
-use super::{AppState, HttpConfig, Readiness, Services, router};
+use super::{AppState, HttpConfig, Services, router};
 use crate::{
+    app,
     auth::{TokenConfig, Tokens, token::NewToken},
-    inference::Predictor,
-    registry::Registry,
-    training::Trainer,
+    config::Config,
+    storage::Database,
 };
 
 /// The documented development secret, which `replay.py` signs with.
@@ -35,17 +35,17 @@ fn tokens() -> Tokens {
     })
 }
 
-fn state(config: HttpConfig) -> AppState {
-    AppState::new(Services {
-        config,
-        tokens: tokens(),
-        trainer: Trainer,
-        predictor: Predictor,
-        registry: Registry,
-        readiness: Arc::new(Readiness::default()),
-        prometheus: PrometheusBuilder::new().build_recorder().handle(),
-        started: Instant::now(),
-    })
+/// The real rooms; the database's port is one where nothing listens.
+fn state(http: HttpConfig) -> AppState {
+    let models = std::env::temp_dir().join("binah-ml-http-tests").display().to_string();
+    let settings = [("POSTGRES_HOST", "127.0.0.1"), ("POSTGRES_PORT", "9"), ("MODEL_REGISTRY_PATH", &models)];
+    let lookup =
+        |name: &str| settings.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+    let config = Config::from_lookup(&lookup).expect("valid settings");
+    let database = Database::new(&config.postgres.service(), &config.postgres.pool());
+    let prometheus = PrometheusBuilder::new().build_recorder().handle();
+    let services = app::services(&config, &database, Arc::default(), prometheus).expect("builds");
+    AppState::new(Services { config: http, tokens: tokens(), ..services })
 }
 
 fn development() -> HttpConfig {

@@ -44,7 +44,7 @@ pub struct TestDatabase {
 }
 
 impl TestDatabase {
-    /// The settings by which a service finds it.
+    /// The settings by which a service finds it, unless the test has set them.
     pub fn extend_settings(&self, settings: &mut HashMap<String, String>) {
         use secrecy::ExposeSecret;
         for (name, value) in [
@@ -56,7 +56,7 @@ impl TestDatabase {
             ("POSTGRES_OWNER_USER", &self.owner.name),
             ("POSTGRES_OWNER_PASSWORD", self.owner.password.expose_secret()),
         ] {
-            settings.insert(name.into(), value.into());
+            settings.entry(name.into()).or_insert_with(|| value.into());
         }
     }
 }
@@ -74,8 +74,9 @@ async fn postgres() -> &'static PrivatePostgres {
     static POSTGRES: OnceCell<PrivatePostgres> = OnceCell::const_new();
     POSTGRES
         .get_or_init(|| async {
-            let postgres =
-                PrivatePostgres::start(&folder("postgres"), Durability::Disposable).await.expect("Postgres starts");
+            let postgres = PrivatePostgres::start(&folder("postgres"), Durability::Scratch)
+                .await
+                .expect("Postgres starts");
             let config = ConnectConfig {
                 host: postgres.host().to_owned(),
                 port: postgres.port(),
@@ -96,7 +97,8 @@ fn owner(postgres: &PrivatePostgres) -> Login {
 
 /// A folder of this run. It is left to the system's cleaning: the servers outlive every destructor.
 fn folder(name: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("run-{}", std::process::id())).join(name);
+    let folder =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("run-{}", std::process::id())).join(name);
     std::fs::create_dir_all(&folder).expect("a folder");
     folder
 }
