@@ -45,6 +45,9 @@ async fn a_training_is_complete_and_logged_once() {
     assert_eq!(first["info"]["run_name"], "risk_assessment v1");
     assert_eq!(first["info"]["start_time"], 1_795_357_867_299_i64);
     assert_eq!(first["info"]["end_time"], 1_795_357_869_001_i64);
+    // Proxied, or a data scientist on another machine could not load the model.
+    let artifact_uri = first["info"]["artifact_uri"].as_str().expect("an address");
+    assert!(artifact_uri.starts_with("mlflow-artifacts:/test-"), "{artifact_uri}");
     let data = &first["data"];
     assert_eq!(value(&data["params"], "max_depth"), Some(&json!("6")));
     assert_eq!(value(&data["params"], "seed _random_"), Some(&json!("7")));
