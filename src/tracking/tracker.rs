@@ -228,3 +228,27 @@ fn worth_searching_again(error: &TrackingError) -> bool {
         && !error.never_arrived()
         && !matches!(error, TrackingError::Timeout { .. })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(model_name: &str) -> TrackerConfig {
+        let uri = reqwest::Url::parse("http://127.0.0.1:5000").expect("an address");
+        TrackerConfig { model_name: model_name.into(), ..TrackerConfig::new(ClientConfig::new(uri), "binah") }
+    }
+
+    #[test]
+    fn a_name_that_tenants_would_share_is_refused() {
+        assert!(Tracker::new(config("{tenant_id}.{model_type}")).is_ok());
+        for bad in ["{model_type}", "{tenant_id}", ""] {
+            assert!(Tracker::new(config(bad)).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn logging_can_be_spawned() {
+        fn assert_send<T: Send>(_: T) {}
+        let _check = |tracker: &Tracker, training: &TrainingRun| assert_send(tracker.log(training));
+    }
+}

@@ -1,8 +1,11 @@
 //! What stands in MLflow after a log, a second log, and a log that was broken off.
 
-use binah_ml::tracking::{ArtifactFile, JOB_TAG, TrackingError};
+use binah_ml::tracking::{
+    ArtifactFile, ClientConfig, JOB_TAG, Tracker, TrackerConfig, TrackingError, TrainingRun,
+};
 use reqwest::Url;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::{server, tracker, training};
 
@@ -42,6 +45,9 @@ async fn a_training_is_complete_and_logged_once() {
     assert_eq!(first["info"]["run_name"], "risk_assessment v1");
     assert_eq!(first["info"]["start_time"], 1_795_357_867_299_i64);
     assert_eq!(first["info"]["end_time"], 1_795_357_869_001_i64);
+    // Proxied, or a data scientist on another machine could not load the model.
+    let artifact_uri = first["info"]["artifact_uri"].as_str().expect("an address");
+    assert!(artifact_uri.starts_with("mlflow-artifacts:/test-"), "{artifact_uri}");
     let data = &first["data"];
     assert_eq!(value(&data["params"], "max_depth"), Some(&json!("6")));
     assert_eq!(value(&data["params"], "seed _random_"), Some(&json!("7")));
@@ -91,7 +97,7 @@ async fn a_training_is_complete_and_logged_once() {
     assert_eq!(run(&uri, &tracked.run_id).await, first);
 
     let mut next = training.clone();
-    next.job_id = uuid::Uuid::new_v4();
+    next.job_id = Uuid::new_v4();
     let next = tracker.log(&next).await.expect("logs another");
     assert_ne!(next.run_id, tracked.run_id);
     assert_eq!(next.registered_version, "2");
@@ -99,6 +105,28 @@ async fn a_training_is_complete_and_logged_once() {
     alias.await.expect("sets the alias");
     let alias = format!("registered-models/alias?name={}&alias=champion", next.registered_model);
     assert_eq!(rest(&uri, &alias, None).await["model_version"]["version"], "2");
+}
+
+/// Two services (two caches) start with the same new tenant at once.
+#[tokio::test]
+async fn concurrent_trainings_share_experiment_and_model() {
+    let uri = server::uri().await;
+    let config = TrackerConfig::new(ClientConfig::new(uri.clone()), format!("race-{}", Uuid::new_v4()));
+    let trackers = [config.clone(), config].map(|config| Tracker::new(config).expect("a tracker"));
+    let first = training();
+    let trainings = (0..6).map(|_| TrainingRun { job_id: Uuid::new_v4(), ..first.clone() });
+    let logs =
+        trainings.zip(trackers.iter().cycle()).map(async |(training, tracker)| tracker.log(&training).await);
+    let tracked = futures::future::try_join_all(logs).await.expect("all log");
+
+    let mut versions: Vec<_> = tracked.iter().map(|tracked| tracked.registered_version.as_str()).collect();
+    versions.sort_unstable();
+    assert_eq!(versions, ["1", "2", "3", "4", "5", "6"]);
+    let mut experiments = std::collections::HashSet::new();
+    for tracked in &tracked {
+        experiments.insert(run(&uri, &tracked.run_id).await["info"]["experiment_id"].to_string());
+    }
+    assert_eq!(experiments.len(), 1);
 }
 
 #[tokio::test]
@@ -151,7 +179,7 @@ async fn a_deleted_experiment_is_restored() {
     let info = run(&uri, &before.run_id).await["info"].take();
     rest(&uri, "experiments/delete", Some(json!({"experiment_id": info["experiment_id"]}))).await;
 
-    training.job_id = uuid::Uuid::new_v4();
+    training.job_id = Uuid::new_v4();
     let after = tracker.log(&training).await.expect("logs though the cached id is stale");
     assert_eq!(run(&uri, &after.run_id).await["info"]["experiment_id"], info["experiment_id"]);
 }

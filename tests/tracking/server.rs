@@ -66,6 +66,8 @@ async fn start() -> Result<Server, Error> {
         .arg(program("mlflow"))
         .args(["server", "--workers", "1", "--host", "127.0.0.1", "--port", &port.to_string()])
         .args(["--backend-store-uri", "sqlite:///mlflow.db", "--artifacts-destination", "./artifacts"])
+        // The trap: without a location of its own, an experiment's uploads would be lost.
+        .args(["--default-artifact-root", "./mlruns"])
         .env("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
         .stdin(Stdio::piped())
         .stdout(fs::File::create(&log)?)

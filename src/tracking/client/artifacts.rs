@@ -95,14 +95,15 @@ impl Client {
             let request = self.request(method.clone(), &url).header(CONTENT_TYPE, "application/octet-stream");
             request.query(query.as_ref().map_or(&[][..], |query| query)).body(file.bytes.clone())
         };
-        let body = self.send("upload artifact", Repeat::Idempotent, request).await?;
         // Nothing (3.x) or an object (2.x); a page is a proxy's.
-        if body.trim_ascii().is_empty() || serde_json::from_slice::<Value>(&body).is_ok() {
-            Ok(())
-        } else {
-            let reason = format!("it starts {:?}", excerpt(&body));
+        let read = |body: &[u8]| {
+            if body.trim_ascii().is_empty() || serde_json::from_slice::<Value>(body).is_ok() {
+                return Ok(());
+            }
+            let reason = format!("it starts {:?}", excerpt(body));
             Err(TrackingError::UnreadableAnswer { call: "upload artifact", reason })
-        }
+        };
+        self.send("upload artifact", Repeat::Idempotent, request, read).await
     }
 
     /// Paths of the files and folders directly below `folder` of the run.

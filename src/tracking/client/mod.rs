@@ -149,11 +149,10 @@ impl Client {
     /// # Errors
     /// What a real call would meet.
     pub async fn health(&self) -> Result<(), TrackingError> {
+        const CALL: &str = "experiments/search";
         let request = self.request(reqwest::Method::POST, "api/2.0/mlflow/experiments/search");
-        let request = request.json(&json!({"max_results": 1}));
-        self.exchange("experiments/search", request)
-            .await
-            .and_then(|body| object("experiments/search", &body))
+        let body = self.exchange(CALL, request.json(&json!({"max_results": 1}))).await?;
+        object(CALL, &body).map(|wire::Done {}| ())
     }
 
     pub(super) fn retry(&self) -> RetryPolicy {
@@ -185,21 +184,22 @@ impl Client {
         repeat: Repeat,
         request: impl Fn() -> RequestBuilder,
     ) -> Result<T, TrackingError> {
-        object(call, &self.send(call, repeat, request).await?)
+        self.send(call, repeat, request, |body| object(call, body)).await
     }
 
-    /// The body of a successful answer, after as many attempts as `repeat` allows.
-    async fn send(
+    /// What `read` makes of a successful answer, after as many attempts as `repeat` allows.
+    async fn send<T>(
         &self,
         call: &'static str,
         repeat: Repeat,
         request: impl Fn() -> RequestBuilder,
-    ) -> Result<Vec<u8>, TrackingError> {
+        read: impl Fn(&[u8]) -> Result<T, TrackingError>,
+    ) -> Result<T, TrackingError> {
         let again = |error: &TrackingError| match repeat {
             Repeat::Idempotent => error.is_transient() && !matches!(error, TrackingError::Timeout { .. }),
             Repeat::Creates => error.never_arrived(),
         };
-        (|| self.exchange(call, request()))
+        (async || read(&self.exchange(call, request()).await?))
             .retry(self.config.retry.backoff())
             .when(again)
             .notify(|error, pause| tracing::debug!(%error, ?pause, "MLflow call is repeated"))

@@ -35,7 +35,7 @@ impl Client {
     /// Creates a run. Not idempotent: search by tag first, and after a failure search again.
     ///
     /// # Errors
-    /// [`TrackingError::experiment_is_gone`] when the id is stale.
+    /// [`TrackingError::Refused`] when the experiment is deleted or gone.
     pub async fn create_run(&self, experiment: &ExperimentId, run: &NewRun) -> Result<Run, TrackingError> {
         let tags: Vec<_> = run.tags.iter().map(|tag| pair(&tag.key, &tag.value, TAG_CHARS)).collect();
         let body = json!({
