@@ -1,13 +1,14 @@
 //! `binah-ml migrate`: the schema of this build, and the login that serves.
 
-use std::{error::Error, io::Write};
+use std::io::Write;
 
 use binah_ml::{
     config::Config,
+    error::BoxError,
     storage::{self, Login, MigrateReport},
 };
 
-pub(crate) async fn run(config: &Config) -> Result<(), Box<dyn Error>> {
+pub(crate) async fn run(config: &Config) -> Result<(), BoxError> {
     let report = migrate(config).await?;
     let mut out = std::io::stdout().lock();
     if report.created_database {

@@ -8,7 +8,7 @@ mod token;
 
 use std::{error::Error, process::ExitCode};
 
-use binah_ml::config::Config;
+use binah_ml::{config::Config, error::BoxError};
 use clap::{Parser, Subcommand};
 
 /// Tenant-safe training and prediction of tree ensembles over HTTP.
@@ -47,7 +47,7 @@ pub(crate) fn run() -> ExitCode {
     }
 }
 
-fn dispatch(cli: Cli, config: Config) -> Result<(), Box<dyn Error>> {
+fn dispatch(cli: Cli, config: Config) -> Result<(), BoxError> {
     let command = cli.command.unwrap_or(Command::Serve(serve::ServeArgs::default()));
     if let Command::Token(args) = &command {
         return token::run(args, &config);

@@ -1,8 +1,6 @@
 //! `binah-ml serve`: the API.
 
-use std::error::Error;
-
-use binah_ml::{app::App, config::Config, telemetry};
+use binah_ml::{app::App, config::Config, error::BoxError, telemetry};
 use clap::Args;
 use tokio::{
     net::TcpListener,
@@ -19,8 +17,8 @@ pub(crate) struct ServeArgs {
     migrate: bool,
 }
 
-pub(crate) async fn run(args: &ServeArgs, config: Config) -> Result<(), Box<dyn Error>> {
-    telemetry::init_logs(&config.log).map_err(|error| error.to_string())?;
+pub(crate) async fn run(args: &ServeArgs, config: Config) -> Result<(), BoxError> {
+    telemetry::init_logs(&config.log)?;
     if args.migrate {
         migrate::migrate(&config).await?;
     }
@@ -28,7 +26,7 @@ pub(crate) async fn run(args: &ServeArgs, config: Config) -> Result<(), Box<dyn 
     let listener = TcpListener::bind((address.0.as_str(), address.1))
         .await
         .map_err(|error| format!("API_HOST {}, API_PORT {}: {error}", address.0, address.1))?;
-    let metrics = telemetry::init_metrics().map_err(|error| error.to_string())?;
+    let metrics = telemetry::init_metrics()?;
     App::build(config, metrics).await?.serve(listener, termination()).await.map_err(Into::into)
 }
 

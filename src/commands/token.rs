@@ -1,10 +1,11 @@
 //! `binah-ml token`: tokens for tests and for trying the service out.
 
-use std::{error::Error, io::Write};
+use std::io::Write;
 
 use binah_ml::{
     auth::{Tokens, token::NewToken},
     config::Config,
+    error::BoxError,
 };
 use clap::Args;
 
@@ -35,7 +36,7 @@ pub(crate) struct TokenArgs {
     samples: bool,
 }
 
-pub(crate) fn run(args: &TokenArgs, config: &Config) -> Result<(), Box<dyn Error>> {
+pub(crate) fn run(args: &TokenArgs, config: &Config) -> Result<(), BoxError> {
     let tokens = Tokens::new(config.token.clone());
     let mut out = std::io::stdout().lock();
     if !args.samples {

@@ -27,6 +27,6 @@ pub mod train;
 
 pub use dataset::Dataset;
 pub use error::TrainError;
-pub use library::{Library, Search};
+pub use library::{Library, Search, prepare_environment};
 pub use params::Params;
 pub use train::{Round, Trained, train};

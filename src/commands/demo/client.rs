@@ -1,10 +1,8 @@
 //! The platform's client, as far as the demo needs it.
 
-use std::{
-    error::Error,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
+use binah_ml::error::BoxError;
 use serde_json::Value;
 
 /// Speaks to the service as any other HTTP client.
@@ -25,7 +23,7 @@ impl Client {
         Self { base: base.to_owned(), http: reqwest::Client::new() }
     }
 
-    pub(super) async fn post(&self, path: &str, token: &str, body: &Value) -> Result<Answer, Box<dyn Error>> {
+    pub(super) async fn post(&self, path: &str, token: &str, body: &Value) -> Result<Answer, BoxError> {
         let begin = Instant::now();
         let response =
             self.http.post(format!("{}{path}", self.base)).bearer_auth(token).json(body).send().await?;

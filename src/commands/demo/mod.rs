@@ -8,7 +8,6 @@ mod summary;
 mod walkthrough;
 
 use std::{
-    error::Error,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -18,6 +17,7 @@ use binah_ml::{
     auth::{TenantId, tenant},
     config::Config,
     dev::{Durability, PrivateMlflow, PrivatePostgres, portfolio::TenantProfile, sample},
+    error::BoxError,
     storage::Database,
     telemetry,
 };
@@ -44,7 +44,7 @@ pub(crate) struct DemoArgs {
     real_data: PathBuf,
 }
 
-pub(crate) async fn run(args: &DemoArgs, config: Config) -> Result<(), Box<dyn Error>> {
+pub(crate) async fn run(args: &DemoArgs, config: Config) -> Result<(), BoxError> {
     let begin = Instant::now();
     // The summary is what the demo is about; LOG_LEVEL=info shows the service's own lines as well.
     let log = binah_ml::config::LogConfig {
@@ -62,7 +62,7 @@ pub(crate) async fn run(args: &DemoArgs, config: Config) -> Result<(), Box<dyn E
     }
 }
 
-async fn demo(args: &DemoArgs, mut config: Config, begin: Instant) -> Result<(), Box<dyn Error>> {
+async fn demo(args: &DemoArgs, mut config: Config, begin: Instant) -> Result<(), BoxError> {
     say(&format!("Data and logs in {}", args.data.display()));
     let mut mlflow = PrivateMlflow::start(&args.data.join("mlflow"))?;
     say("Starting Postgres");
@@ -112,7 +112,7 @@ async fn demo(args: &DemoArgs, mut config: Config, begin: Instant) -> Result<(),
 }
 
 /// Both tenants' portfolios, loaded once.
-async fn load_samples(config: &Config) -> Result<(), Box<dyn Error>> {
+async fn load_samples(config: &Config) -> Result<(), BoxError> {
     let database = Database::new(&config.postgres.service(), &config.postgres.pool());
     for (id, profile) in [(TENANT_A, TenantProfile::metropolitan()), (TENANT_B, TenantProfile::regional())] {
         let tenant = TenantId::trusted(Uuid::try_parse(id)?);

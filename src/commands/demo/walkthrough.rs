@@ -1,11 +1,12 @@
 //! What the demo does through HTTP: each tenant trains and asks each model.
 
-use std::{error::Error, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
 use binah_ml::{
     auth::{Tokens, token::NewToken},
     catalog::ModelType,
     dev::real_data,
+    error::BoxError,
 };
 use serde_json::{Map, Value, json};
 
@@ -44,7 +45,7 @@ impl Report {
     }
 }
 
-pub(super) async fn run(client: &Client, tokens: &Tokens, folder: &Path) -> Result<Report, Box<dyn Error>> {
+pub(super) async fn run(client: &Client, tokens: &Tokens, folder: &Path) -> Result<Report, BoxError> {
     let mut tenants = vec![];
     for (name, tenant) in
         [("Tenant A, metropolitan portfolio", TENANT_A), ("Tenant B, regional portfolio", TENANT_B)]
@@ -66,7 +67,7 @@ pub(super) async fn run(client: &Client, tokens: &Tokens, folder: &Path) -> Resu
     Ok(Report { tenants })
 }
 
-fn token(tokens: &Tokens, tenant: &str) -> Result<String, Box<dyn Error>> {
+fn token(tokens: &Tokens, tenant: &str) -> Result<String, BoxError> {
     let new = NewToken {
         user_id: "demo",
         tenant_id: tenant,
@@ -81,7 +82,7 @@ async fn real_tenant(
     client: &Client,
     tokens: &Tokens,
     folder: &Path,
-) -> Result<Option<TenantReport>, Box<dyn Error>> {
+) -> Result<Option<TenantReport>, BoxError> {
     let (ames, credit) = match (real_data::ames(folder), real_data::credit(folder)) {
         (Ok(ames), Ok(credit)) => (ames, credit),
         (Err(error), _) | (_, Err(error)) => {
@@ -111,7 +112,7 @@ async fn model(
     data: &'static str,
     train: Value,
     features: Map<String, Value>,
-) -> Result<ModelReport, Box<dyn Error>> {
+) -> Result<ModelReport, BoxError> {
     let trained = client.post("/api/ml/train", token, &train).await?;
     let predict =
         json!({ "tenant_id": train["tenant_id"], "model_type": model_type.name, "features": features });
