@@ -94,17 +94,17 @@ pub(super) struct FaultyField {
 pub(super) enum Denied {
     /// The token does not verify.
     #[response(status = 401, example = json!({"detail": "Could not validate credentials"}))]
-    BadToken(#[to_schema] Fault),
+    BadToken(Fault),
     /// No bearer token, or the request names another tenant.
     #[response(status = 403, example = json!({"detail": "Tenant ID in request does not match authenticated tenant"}))]
-    Forbidden(#[to_schema] Fault),
+    Forbidden(Fault),
 }
 
 /// The tenant has no such model.
 #[derive(IntoResponses)]
 #[response(status = 404, description = "The tenant has no such model yet: train one first")]
 #[expect(dead_code, reason = "describes an answer that http::error writes")]
-pub(super) struct NoModel(#[to_schema] Fault);
+pub(super) struct NoModel(Fault);
 
 /// Answers to a body that is wrong.
 #[derive(IntoResponses)]
@@ -112,20 +112,20 @@ pub(super) struct NoModel(#[to_schema] Fault);
 pub(super) enum BadBody {
     /// The body cannot be read at all.
     #[response(status = 400, example = json!({"detail": "There was an error parsing the body"}))]
-    Unreadable(#[to_schema] Fault),
+    Unreadable(Fault),
     /// The body is larger than the service takes.
     #[response(status = 413, example = json!({"detail": "Request body is larger than 67108864 bytes"}))]
-    TooLarge(#[to_schema] Fault),
+    TooLarge(Fault),
     /// Something in the request is wrong; every fault is listed.
     #[response(status = 422)]
-    Invalid(#[to_schema] Faults),
+    Invalid(Faults),
 }
 
 /// All training slots are taken, or a dependency is away; `retry-after` says when to come again.
 #[derive(IntoResponses)]
 #[response(status = 503, description = "All training slots are taken, or a dependency is away")]
 #[expect(dead_code, reason = "describes an answer that http::error writes")]
-pub(super) struct Unavailable(#[to_schema] Fault);
+pub(super) struct Unavailable(Fault);
 
 /// The whole document.
 #[must_use]
@@ -143,6 +143,7 @@ pub fn document() -> Value {
     }
     one_of_each(&mut schemas["PredictRequest"]["properties"]["features"], "Features", false);
     one_of_each(&mut schemas["TrainRequest"]["properties"]["hyperparameters"], "Hyperparameters", true);
+    describe_answers(&mut document);
     examples(&mut document, "/api/ml/predict", |model_type| {
         let features: Map<_, _> =
             model_type.features.iter().map(|spec| (spec.name.to_owned(), json!(spec.example))).collect();
@@ -155,6 +156,21 @@ pub fn document() -> Value {
         json!({ "model_type": model_type.name, "tenant_id": TENANT, "hyperparameters": defaults, "validation_split": 0.2 })
     });
     document
+}
+
+/// OpenAPI requires a description of every answer; FastAPI's word for the good ones.
+fn describe_answers(document: &mut Value) {
+    let operations = document["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut());
+    let operations = operations.filter_map(Value::as_object_mut).flat_map(|item| item.values_mut());
+    for operation in operations {
+        for answer in
+            operation["responses"].as_object_mut().into_iter().flat_map(|answers| answers.values_mut())
+        {
+            if answer["description"].as_str().is_none_or(str::is_empty) {
+                answer["description"] = json!("Successful Response");
+            }
+        }
+    }
 }
 
 /// `cost_forecasting` is `CostForecasting`.

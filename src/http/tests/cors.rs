@@ -34,6 +34,7 @@ async fn a_preflight_is_answered_whatever_the_path() {
             Some("Accept, Accept-Language, Authorization, Content-Language, Content-Type")
         );
         assert_eq!(answer.header("access-control-max-age"), Some("600"));
+        assert_eq!(answer.header("allow"), None, "axum's own header");
         assert_eq!(answer.header("access-control-allow-credentials"), Some("true"));
         assert_eq!(
             (answer.header("vary"), answer.header("content-type")),

@@ -21,7 +21,9 @@ fn every_route_for_clients_is_described() {
         let path = &document["paths"][route.path];
         for method in route.methods {
             let operation = &path[method.to_lowercase()];
-            assert!(operation["responses"].is_object(), "{method} {} is not described", route.path);
+            let answers = operation["responses"].as_object();
+            let answers = answers.unwrap_or_else(|| panic!("{method} {} is not described", route.path));
+            assert!(answers.values().all(|answer| answer["description"].is_string()), "{}", route.path);
             let protected = operation["security"] == json!([{"HTTPBearer": []}]);
             assert_eq!(protected, route.access == Access::Token, "{method} {}", route.path);
             described += 1;
