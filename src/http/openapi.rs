@@ -60,6 +60,7 @@ pub(super) struct Fault {
 
 /// Everything that is wrong with the request.
 #[derive(ToSchema)]
+#[schema(as = HTTPValidationError)]
 #[expect(dead_code, reason = "describes the body that http::error writes")]
 pub(super) struct Faults {
     detail: Vec<FaultyField>,
@@ -67,6 +68,7 @@ pub(super) struct Faults {
 
 /// One wrong value.
 #[derive(ToSchema)]
+#[schema(as = ValidationError)]
 #[expect(dead_code, reason = "describes the body that http::error writes")]
 pub(super) struct FaultyField {
     /// Name of the rule.
@@ -137,12 +139,12 @@ pub fn document() -> Value {
         schemas[format!("{name}Features")] = features(model_type);
         schemas[format!("{name}Hyperparameters")] = hyperparameters(model_type);
     }
-    schemas["ModelType"] = model_types();
     for request in ["TrainRequest", "PredictRequest"] {
-        schemas[request]["properties"]["model_type"] = json!({ "$ref": "#/components/schemas/ModelType" });
+        schemas[request]["properties"]["model_type"] = model_types();
     }
     one_of_each(&mut schemas["PredictRequest"]["properties"]["features"], "Features", false);
     one_of_each(&mut schemas["TrainRequest"]["properties"]["hyperparameters"], "Hyperparameters", true);
+    add_titles(schemas);
     describe_answers(&mut document);
     examples(&mut document, "/api/ml/predict", |model_type| {
         let features: Map<_, _> =
@@ -156,6 +158,24 @@ pub fn document() -> Value {
         json!({ "model_type": model_type.name, "tenant_id": TENANT, "hyperparameters": defaults, "validation_split": 0.2 })
     });
     document
+}
+
+/// Titles as FastAPI writes them, which client generators make names of: `tenant_id` is "Tenant Id".
+fn add_titles(schemas: &mut Value) {
+    for (name, schema) in schemas.as_object_mut().into_iter().flatten() {
+        schema["title"] = json!(name);
+        for (name, property) in
+            schema.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten()
+        {
+            if property.get("$ref").is_none() {
+                property["title"] = json!(capitalised(name).join(" "));
+            }
+        }
+    }
+}
+
+fn capitalised(name: &str) -> Vec<String> {
+    name.split('_').map(|word| word[..1].to_uppercase() + &word[1..]).collect()
 }
 
 /// OpenAPI requires a description of every answer; FastAPI's word for the good ones.
@@ -175,8 +195,7 @@ fn describe_answers(document: &mut Value) {
 
 /// `cost_forecasting` is `CostForecasting`.
 fn type_name(model_type: ModelType) -> String {
-    let capital = |word: &str| word[..1].to_uppercase() + &word[1..];
-    model_type.name.split('_').map(capital).collect()
+    capitalised(model_type.name).concat()
 }
 
 fn model_types() -> Value {
@@ -268,6 +287,9 @@ fn one_of_each(property: &mut Value, suffix: &str, nullable: bool) {
     let options: Vec<_> = each.chain(free).chain(null).collect();
     let description = property["description"].clone();
     *property = json!({ "anyOf": options, "description": description });
+    if !nullable {
+        property["type"] = json!("object");
+    }
 }
 
 fn examples(document: &mut Value, path: &str, value: impl Fn(ModelType) -> Value) {

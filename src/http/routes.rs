@@ -4,7 +4,7 @@
 //! To add one: write its handler in `handlers/`, name it here and, if clients should know it, in
 //! [`super::openapi`].
 
-use std::sync::Arc;
+use std::{any::Any, sync::Arc};
 
 use axum::{
     Router,
@@ -109,7 +109,7 @@ pub(super) fn finish(routes: Router<AppState>, state: AppState) -> Router {
     let origins = Arc::new(state.config.allowed_origins.clone());
     let inner = routes
         .fallback(path::fallback)
-        .layer(CatchPanicLayer::custom(|_| error::panicked()))
+        .layer(CatchPanicLayer::custom(|panic: Box<dyn Any + Send>| error::panicked(panic.as_ref())))
         .layer(from_fn_with_state(origins, cors::answer))
         .layer(from_fn(observe::record))
         .with_state(state);

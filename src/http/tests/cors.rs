@@ -1,6 +1,7 @@
 //! What browsers are told.
 
 use super::*;
+use crate::http::AllowedOrigins;
 
 const LOCAL: &str = "http://localhost:3000";
 const EVIL: &str = "https://evil.example";
@@ -72,4 +73,13 @@ async fn without_an_origin_nothing_is_said() {
     assert!(answer.headers.keys().all(|name| !name.as_str().starts_with("access-control")));
     let options = [("access-control-request-method", "GET")];
     assert_eq!(ask(development(), "OPTIONS /", &options).await.status, 405);
+}
+
+#[test]
+fn origins_of_a_setting() {
+    let list =
+        |origins: &[&str]| AllowedOrigins::List(origins.iter().map(|&origin| origin.to_owned()).collect());
+    assert_eq!(AllowedOrigins::parse(" http://a, https://b/ ,"), list(&["http://a", "https://b"]));
+    assert_eq!(AllowedOrigins::parse("http://a,*"), AllowedOrigins::Any);
+    assert_eq!(AllowedOrigins::parse(""), list(&[]));
 }
