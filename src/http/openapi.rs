@@ -75,12 +75,11 @@ pub(super) struct FaultyField {
     #[schema(example = "missing")]
     r#type: String,
     /// Where: names and list positions.
-    #[schema(value_type = Vec<Object>, example = json!(["body", "tenant_id"]))]
+    #[schema(example = json!(["body", "tenant_id"]))]
     loc: Vec<Value>,
     #[schema(example = "Field required")]
     msg: String,
     /// The value itself.
-    #[schema(value_type = Object, nullable)]
     input: Value,
     /// Numbers and names that the message mentions.
     #[schema(value_type = Option<Object>)]

@@ -107,3 +107,16 @@ async fn the_pages_load_nothing_from_elsewhere() {
     }
     assert_eq!(send("GET /docs/assets/index.html", &[]).await.status, 404);
 }
+
+#[test]
+fn the_error_shape_is_that_of_fastapi() {
+    let schemas = &document()["components"]["schemas"];
+    assert_eq!(
+        schemas["HTTPValidationError"]["properties"]["detail"]["items"]["$ref"],
+        "#/components/schemas/ValidationError"
+    );
+    let properties = &schemas["ValidationError"]["properties"];
+    assert_eq!(properties["loc"]["type"], "array");
+    // Any value can be wrong, and a place is a name or a number: neither has a type of its own.
+    assert_eq!((properties["input"].get("type"), properties["loc"]["items"].get("type")), (None, None));
+}
