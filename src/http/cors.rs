@@ -34,6 +34,14 @@ impl AllowedOrigins {
         )
     }
 
+    /// From a setting: origins separated by commas; `*` among them is every origin.
+    #[must_use]
+    pub fn parse(setting: &str) -> Self {
+        let origins = setting.split(',').map(|origin| origin.trim().trim_end_matches('/'));
+        let origins: Vec<_> = origins.filter(|origin| !origin.is_empty()).map(str::to_owned).collect();
+        if origins.iter().any(|origin| origin == "*") { Self::Any } else { Self::List(origins) }
+    }
+
     fn contains(&self, origin: &HeaderValue) -> bool {
         match self {
             Self::Any => true,

@@ -155,8 +155,11 @@ pub(super) fn no_such_method(allow: &str) -> Response {
     response
 }
 
-/// A handler panicked; the panic itself is in the log.
-pub(super) fn panicked() -> Response {
+/// A handler panicked.
+pub(super) fn panicked(panic: &(dyn std::any::Any + Send)) -> Response {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or_default();
+    tracing::error!(panic = text, "request panicked");
     let mut response = detail(StatusCode::INTERNAL_SERVER_ERROR, json!("Internal Server Error"));
     response.extensions_mut().insert(ErrorCode("panic"));
     response

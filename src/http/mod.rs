@@ -8,6 +8,7 @@
 pub mod caller;
 pub mod cors;
 pub mod error;
+pub mod observe;
 pub mod openapi;
 pub mod routes;
 pub mod server;
@@ -16,7 +17,6 @@ pub mod state;
 mod body;
 mod gate;
 mod handlers;
-mod observe;
 mod path;
 mod timestamp;
 

@@ -18,12 +18,25 @@ use uuid::Uuid;
 use super::error::ErrorCode;
 
 /// Counter of answered requests by `method`, `route` and `status` class.
-pub(super) const REQUESTS: &str = "http_requests_total";
+pub const REQUESTS: &str = "http_requests_total";
 /// Histogram of seconds from the request's head to the answer's, by `method` and `route`.
-pub(super) const DURATION: &str = "http_request_duration_seconds";
+pub const DURATION: &str = "http_request_duration_seconds";
+/// Upper ends of that histogram's buckets: predictions answer in milliseconds, trainings in minutes.
+pub const DURATION_BUCKETS: [f64; 13] =
+    [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0, 120.0, 600.0];
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_REQUEST_ID: usize = 128;
+
+/// Tells the recorder what the metrics mean; once, after it is installed.
+pub fn describe_metrics() {
+    metrics::describe_counter!(REQUESTS, "Answered requests by method, route and status class");
+    metrics::describe_histogram!(
+        DURATION,
+        metrics::Unit::Seconds,
+        "Time from a request's head to its answer's"
+    );
+}
 
 /// The middleware.
 pub(super) async fn record(request: Request, next: Next) -> Response {

@@ -60,6 +60,7 @@ pub(super) struct Fault {
 
 /// Everything that is wrong with the request.
 #[derive(ToSchema)]
+#[schema(as = HTTPValidationError)]
 #[expect(dead_code, reason = "describes the body that http::error writes")]
 pub(super) struct Faults {
     detail: Vec<FaultyField>,
@@ -67,18 +68,18 @@ pub(super) struct Faults {
 
 /// One wrong value.
 #[derive(ToSchema)]
+#[schema(as = ValidationError)]
 #[expect(dead_code, reason = "describes the body that http::error writes")]
 pub(super) struct FaultyField {
     /// Name of the rule.
     #[schema(example = "missing")]
     r#type: String,
     /// Where: names and list positions.
-    #[schema(value_type = Vec<Object>, example = json!(["body", "tenant_id"]))]
+    #[schema(example = json!(["body", "tenant_id"]))]
     loc: Vec<Value>,
     #[schema(example = "Field required")]
     msg: String,
     /// The value itself.
-    #[schema(value_type = Object, nullable)]
     input: Value,
     /// Numbers and names that the message mentions.
     #[schema(value_type = Option<Object>)]
@@ -94,17 +95,17 @@ pub(super) struct FaultyField {
 pub(super) enum Denied {
     /// The token does not verify.
     #[response(status = 401, example = json!({"detail": "Could not validate credentials"}))]
-    BadToken(#[to_schema] Fault),
+    BadToken(Fault),
     /// No bearer token, or the request names another tenant.
     #[response(status = 403, example = json!({"detail": "Tenant ID in request does not match authenticated tenant"}))]
-    Forbidden(#[to_schema] Fault),
+    Forbidden(Fault),
 }
 
 /// The tenant has no such model.
 #[derive(IntoResponses)]
 #[response(status = 404, description = "The tenant has no such model yet: train one first")]
 #[expect(dead_code, reason = "describes an answer that http::error writes")]
-pub(super) struct NoModel(#[to_schema] Fault);
+pub(super) struct NoModel(Fault);
 
 /// Answers to a body that is wrong.
 #[derive(IntoResponses)]
@@ -112,20 +113,20 @@ pub(super) struct NoModel(#[to_schema] Fault);
 pub(super) enum BadBody {
     /// The body cannot be read at all.
     #[response(status = 400, example = json!({"detail": "There was an error parsing the body"}))]
-    Unreadable(#[to_schema] Fault),
+    Unreadable(Fault),
     /// The body is larger than the service takes.
     #[response(status = 413, example = json!({"detail": "Request body is larger than 67108864 bytes"}))]
-    TooLarge(#[to_schema] Fault),
+    TooLarge(Fault),
     /// Something in the request is wrong; every fault is listed.
     #[response(status = 422)]
-    Invalid(#[to_schema] Faults),
+    Invalid(Faults),
 }
 
 /// All training slots are taken, or a dependency is away; `retry-after` says when to come again.
 #[derive(IntoResponses)]
 #[response(status = 503, description = "All training slots are taken, or a dependency is away")]
 #[expect(dead_code, reason = "describes an answer that http::error writes")]
-pub(super) struct Unavailable(#[to_schema] Fault);
+pub(super) struct Unavailable(Fault);
 
 /// The whole document.
 #[must_use]
@@ -137,12 +138,13 @@ pub fn document() -> Value {
         schemas[format!("{name}Features")] = features(model_type);
         schemas[format!("{name}Hyperparameters")] = hyperparameters(model_type);
     }
-    schemas["ModelType"] = model_types();
     for request in ["TrainRequest", "PredictRequest"] {
-        schemas[request]["properties"]["model_type"] = json!({ "$ref": "#/components/schemas/ModelType" });
+        schemas[request]["properties"]["model_type"] = model_types();
     }
     one_of_each(&mut schemas["PredictRequest"]["properties"]["features"], "Features", false);
     one_of_each(&mut schemas["TrainRequest"]["properties"]["hyperparameters"], "Hyperparameters", true);
+    add_titles(schemas);
+    describe_answers(&mut document);
     examples(&mut document, "/api/ml/predict", |model_type| {
         let features: Map<_, _> =
             model_type.features.iter().map(|spec| (spec.name.to_owned(), json!(spec.example))).collect();
@@ -157,10 +159,42 @@ pub fn document() -> Value {
     document
 }
 
+/// Titles as FastAPI writes them, which client generators make names of: `tenant_id` is "Tenant Id".
+fn add_titles(schemas: &mut Value) {
+    for (name, schema) in schemas.as_object_mut().into_iter().flatten() {
+        schema["title"] = json!(name);
+        for (name, property) in
+            schema.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten()
+        {
+            if property.get("$ref").is_none() {
+                property["title"] = json!(capitalised(name).join(" "));
+            }
+        }
+    }
+}
+
+fn capitalised(name: &str) -> Vec<String> {
+    name.split('_').map(|word| word[..1].to_uppercase() + &word[1..]).collect()
+}
+
+/// OpenAPI requires a description of every answer; FastAPI's word for the good ones.
+fn describe_answers(document: &mut Value) {
+    let operations = document["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut());
+    let operations = operations.filter_map(Value::as_object_mut).flat_map(|item| item.values_mut());
+    for operation in operations {
+        for answer in
+            operation["responses"].as_object_mut().into_iter().flat_map(|answers| answers.values_mut())
+        {
+            if answer["description"].as_str().is_none_or(str::is_empty) {
+                answer["description"] = json!("Successful Response");
+            }
+        }
+    }
+}
+
 /// `cost_forecasting` is `CostForecasting`.
 fn type_name(model_type: ModelType) -> String {
-    let capital = |word: &str| word[..1].to_uppercase() + &word[1..];
-    model_type.name.split('_').map(capital).collect()
+    capitalised(model_type.name).concat()
 }
 
 fn model_types() -> Value {
@@ -252,6 +286,9 @@ fn one_of_each(property: &mut Value, suffix: &str, nullable: bool) {
     let options: Vec<_> = each.chain(free).chain(null).collect();
     let description = property["description"].clone();
     *property = json!({ "anyOf": options, "description": description });
+    if !nullable {
+        property["type"] = json!("object");
+    }
 }
 
 fn examples(document: &mut Value, path: &str, value: impl Fn(ModelType) -> Value) {

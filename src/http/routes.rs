@@ -4,12 +4,12 @@
 //! To add one: write its handler in `handlers/`, name it here and, if clients should know it, in
 //! [`super::openapi`].
 
-use std::sync::Arc;
+use std::{any::Any, sync::Arc};
 
 use axum::{
     Router,
     middleware::{from_fn, from_fn_with_state},
-    routing::{MethodRouter, get, post},
+    routing::{MethodRouter, any, get},
 };
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -32,6 +32,8 @@ pub struct Route {
     pub access: Access,
     /// Where it is served.
     pub served: Served,
+    /// Takes any method: the gate before it knows the allowed ones, and axum would take HEAD for
+    /// GET and put an `allow` of its own on what the layers answer.
     handler: fn() -> MethodRouter<AppState>,
 }
 
@@ -65,22 +67,22 @@ const PAGE: &[&str] = &["GET", "HEAD"];
 
 #[rustfmt::skip]
 static ROUTES: [Route; 15] = [
-    Route { path: "/",                       methods: GET,  access: Public, served: Always,      handler: || get(root::root) },
-    Route { path: "/health",                 methods: GET,  access: Public, served: Always,      handler: || get(health::health) },
-    Route { path: "/health/live",            methods: GET,  access: Public, served: Always,      handler: || get(live::live) },
-    Route { path: "/health/ready",           methods: GET,  access: Public, served: Always,      handler: || get(ready::ready) },
-    Route { path: "/metrics",                methods: GET,  access: Public, served: Metrics,     handler: || get(prometheus::prometheus) },
-    Route { path: "/openapi.json",           methods: PAGE, access: Public, served: Always,      handler: || get(openapi_json::openapi_json) },
-    Route { path: "/docs",                   methods: PAGE, access: Public, served: Development, handler: || get(docs::page) },
-    Route { path: "/docs/oauth2-redirect",   methods: PAGE, access: Public, served: Development, handler: || get(docs::oauth2_redirect) },
-    Route { path: "/docs/assets/{file}",     methods: PAGE, access: Public, served: Development, handler: || get(docs::asset) },
-    Route { path: "/redoc",                  methods: PAGE, access: Public, served: Development, handler: || get(redoc::page) },
-    Route { path: "/me",                     methods: GET,  access: Token,  served: Always,      handler: || get(me::me) },
-    Route { path: "/api/ml/health",          methods: GET,  access: Token,  served: Always,      handler: || get(ml_health::ml_health) },
-    Route { path: "/api/ml/train",           methods: POST, access: Token,  served: Always,      handler: || post(train::train) },
-    Route { path: "/api/ml/predict",         methods: POST, access: Token,  served: Always,      handler: || post(predict::predict) },
+    Route { path: "/",                       methods: GET,  access: Public, served: Always,      handler: || any(root::root) },
+    Route { path: "/health",                 methods: GET,  access: Public, served: Always,      handler: || any(health::health) },
+    Route { path: "/health/live",            methods: GET,  access: Public, served: Always,      handler: || any(live::live) },
+    Route { path: "/health/ready",           methods: GET,  access: Public, served: Always,      handler: || any(ready::ready) },
+    Route { path: "/metrics",                methods: GET,  access: Public, served: Metrics,     handler: || any(prometheus::prometheus) },
+    Route { path: "/openapi.json",           methods: PAGE, access: Public, served: Always,      handler: || any(openapi_json::openapi_json) },
+    Route { path: "/docs",                   methods: PAGE, access: Public, served: Development, handler: || any(docs::page) },
+    Route { path: "/docs/oauth2-redirect",   methods: PAGE, access: Public, served: Development, handler: || any(docs::oauth2_redirect) },
+    Route { path: "/docs/assets/{file}",     methods: PAGE, access: Public, served: Development, handler: || any(docs::asset) },
+    Route { path: "/redoc",                  methods: PAGE, access: Public, served: Development, handler: || any(redoc::page) },
+    Route { path: "/me",                     methods: GET,  access: Token,  served: Always,      handler: || any(me::me) },
+    Route { path: "/api/ml/health",          methods: GET,  access: Token,  served: Always,      handler: || any(ml_health::ml_health) },
+    Route { path: "/api/ml/train",           methods: POST, access: Token,  served: Always,      handler: || any(train::train) },
+    Route { path: "/api/ml/predict",         methods: POST, access: Token,  served: Always,      handler: || any(predict::predict) },
     Route { path: "/api/ml/models/{tenant_id}/{model_type}/metrics", methods: GET, access: Token, served: Always,
-                                                                                                 handler: || get(model_metrics::model_metrics) },
+                                                                                                 handler: || any(model_metrics::model_metrics) },
 ];
 
 /// The routes that a service with these settings has.
@@ -107,7 +109,7 @@ pub(super) fn finish(routes: Router<AppState>, state: AppState) -> Router {
     let origins = Arc::new(state.config.allowed_origins.clone());
     let inner = routes
         .fallback(path::fallback)
-        .layer(CatchPanicLayer::custom(|_| error::panicked()))
+        .layer(CatchPanicLayer::custom(|panic: Box<dyn Any + Send>| error::panicked(panic.as_ref())))
         .layer(from_fn_with_state(origins, cors::answer))
         .layer(from_fn(observe::record))
         .with_state(state);

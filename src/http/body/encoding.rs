@@ -1,10 +1,12 @@
 //! The text of a body: UTF-8, or UTF-16/32 recognised as RFC 4627 section 3 does, as Python's `json` reads it.
 
+use std::borrow::Cow;
+
 use crate::{Error, Result};
 
 /// # Errors
 /// [`Error::UnreadableBody`] for bytes that are no text in the encoding that they start in.
-pub(super) fn decode(bytes: &[u8]) -> Result<String> {
+pub(super) fn decode(bytes: &[u8]) -> Result<Cow<'_, str>> {
     let text = match bytes {
         [0, 0, 0xFE, 0xFF, rest @ ..] => utf32(rest, u32::from_be_bytes),
         [0xFF, 0xFE, 0, 0, rest @ ..] => utf32(rest, u32::from_le_bytes),
@@ -21,19 +23,21 @@ pub(super) fn decode(bytes: &[u8]) -> Result<String> {
     text.ok_or(Error::UnreadableBody)
 }
 
-fn utf8(bytes: &[u8]) -> Option<String> {
-    std::str::from_utf8(bytes).ok().map(str::to_owned)
+fn utf8(bytes: &[u8]) -> Option<Cow<'_, str>> {
+    std::str::from_utf8(bytes).ok().map(Cow::Borrowed)
 }
 
-fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Option<String> {
+fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Option<Cow<'static, str>> {
     let (units, rest) = bytes.as_chunks::<2>();
     let units = units.iter().map(|&bytes| unit(bytes));
-    char::decode_utf16(units).collect::<Result<_, _>>().ok().filter(|_| rest.is_empty())
+    let text: Result<String, _> = char::decode_utf16(units).collect();
+    text.ok().filter(|_| rest.is_empty()).map(Cow::Owned)
 }
 
-fn utf32(bytes: &[u8], unit: fn([u8; 4]) -> u32) -> Option<String> {
+fn utf32(bytes: &[u8], unit: fn([u8; 4]) -> u32) -> Option<Cow<'static, str>> {
     let (units, rest) = bytes.as_chunks::<4>();
-    units.iter().map(|&bytes| char::from_u32(unit(bytes))).collect::<Option<_>>().filter(|_| rest.is_empty())
+    let text: Option<String> = units.iter().map(|&bytes| char::from_u32(unit(bytes))).collect();
+    text.filter(|_| rest.is_empty()).map(Cow::Owned)
 }
 
 #[cfg(test)]

@@ -25,6 +25,10 @@ use crate::{Error, Result, error::FieldError, http::AppState};
 /// connection for ever.
 const BODY_IDLE: Duration = Duration::from_secs(30);
 
+/// Bodies up to this many bytes are parsed on the async thread; larger ones would hold up the
+/// requests beside them.
+const PARSED_IN_PLACE: usize = 256 << 10;
+
 /// The JSON object that a request carries.
 #[derive(Debug)]
 pub(super) struct JsonObject(pub(super) serde_json::Map<String, Value>);
@@ -35,7 +39,12 @@ impl FromRequest<AppState> for JsonObject {
     async fn from_request(request: Request, state: &AppState) -> Result<Self> {
         let (parts, body) = request.into_parts();
         let bytes = read(&parts.headers, body, state.config.max_body_bytes).await?;
-        object(is_json(&parts.headers), &bytes).map(Self)
+        let is_json = is_json(&parts.headers);
+        if bytes.len() <= PARSED_IN_PLACE {
+            return object(is_json, &bytes).map(Self);
+        }
+        let parsing = tokio::task::spawn_blocking(move || object(is_json, &bytes));
+        parsing.await.map_err(Error::internal)?.map(Self)
     }
 }
 

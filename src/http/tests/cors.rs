@@ -1,6 +1,7 @@
 //! What browsers are told.
 
 use super::*;
+use crate::http::AllowedOrigins;
 
 const LOCAL: &str = "http://localhost:3000";
 const EVIL: &str = "https://evil.example";
@@ -34,6 +35,7 @@ async fn a_preflight_is_answered_whatever_the_path() {
             Some("Accept, Accept-Language, Authorization, Content-Language, Content-Type")
         );
         assert_eq!(answer.header("access-control-max-age"), Some("600"));
+        assert_eq!(answer.header("allow"), None, "axum's own header");
         assert_eq!(answer.header("access-control-allow-credentials"), Some("true"));
         assert_eq!(
             (answer.header("vary"), answer.header("content-type")),
@@ -71,4 +73,13 @@ async fn without_an_origin_nothing_is_said() {
     assert!(answer.headers.keys().all(|name| !name.as_str().starts_with("access-control")));
     let options = [("access-control-request-method", "GET")];
     assert_eq!(ask(development(), "OPTIONS /", &options).await.status, 405);
+}
+
+#[test]
+fn origins_of_a_setting() {
+    let list =
+        |origins: &[&str]| AllowedOrigins::List(origins.iter().map(|&origin| origin.to_owned()).collect());
+    assert_eq!(AllowedOrigins::parse(" http://a, https://b/ ,"), list(&["http://a", "https://b"]));
+    assert_eq!(AllowedOrigins::parse("http://a,*"), AllowedOrigins::Any);
+    assert_eq!(AllowedOrigins::parse(""), list(&[]));
 }

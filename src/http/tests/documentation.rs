@@ -21,7 +21,9 @@ fn every_route_for_clients_is_described() {
         let path = &document["paths"][route.path];
         for method in route.methods {
             let operation = &path[method.to_lowercase()];
-            assert!(operation["responses"].is_object(), "{method} {} is not described", route.path);
+            let answers = operation["responses"].as_object();
+            let answers = answers.unwrap_or_else(|| panic!("{method} {} is not described", route.path));
+            assert!(answers.values().all(|answer| answer["description"].is_string()), "{}", route.path);
             let protected = operation["security"] == json!([{"HTTPBearer": []}]);
             assert_eq!(protected, route.access == Access::Token, "{method} {}", route.path);
             described += 1;
@@ -104,4 +106,17 @@ async fn the_pages_load_nothing_from_elsewhere() {
         assert_eq!(send(&format!("GET /{asset}"), &[]).await.status, 200, "{asset}");
     }
     assert_eq!(send("GET /docs/assets/index.html", &[]).await.status, 404);
+}
+
+#[test]
+fn the_error_shape_is_that_of_fastapi() {
+    let schemas = &document()["components"]["schemas"];
+    assert_eq!(
+        schemas["HTTPValidationError"]["properties"]["detail"]["items"]["$ref"],
+        "#/components/schemas/ValidationError"
+    );
+    let properties = &schemas["ValidationError"]["properties"];
+    assert_eq!(properties["loc"]["type"], "array");
+    // Any value can be wrong, and a place is a name or a number: neither has a type of its own.
+    assert_eq!((properties["input"].get("type"), properties["loc"]["items"].get("type")), (None, None));
 }

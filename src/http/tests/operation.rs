@@ -90,6 +90,53 @@ async fn a_body_over_the_limit_is_refused_announced_or_not() {
 }
 
 #[test]
+fn the_log_line_has_its_fixed_fields_and_no_token() {
+    #[derive(Clone, Default)]
+    struct Lines(Arc<std::sync::Mutex<Vec<u8>>>);
+    impl std::io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().expect("no panic").extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let subscriber = tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let bearer = bearer();
+    tracing::subscriber::with_default(subscriber, || {
+        runtime.block_on(async {
+            send("GET /me?secret=1", &[("authorization", &bearer), ("x-request-id", "abc-1")]).await;
+        });
+    });
+    let text = String::from_utf8(lines.0.lock().expect("no panic").clone()).expect("UTF-8");
+    let line: Value = serde_json::from_str(text.lines().last().expect("a line")).expect("JSON");
+    assert_eq!(
+        line["span"],
+        json!({"name": "request", "request_id": "abc-1", "method": "GET", "route": "/me", "tenant": TENANT,
+            "user": "user-a-001"})
+    );
+    assert_eq!(line["fields"]["status"], 200);
+    assert!(line["fields"]["latency_ms"].is_f64());
+    assert!(!text.contains("secret") && !text.contains(&bearer[7..]));
+}
+
+#[tokio::test]
+async fn a_large_body_is_parsed_like_a_small_one() {
+    let rows = vec![json!({"a": 1, "b": "x"}); 20_000];
+    let body = json!({"model_type": "roi_prediction", "tenant_id": "nobody", "data": rows}).to_string();
+    assert!(body.len() > 256 << 10);
+    let bearer = bearer();
+    let headers = [("authorization", bearer.as_str())];
+    let answer = send_to(router(state(development())), "POST /api/ml/train", &headers, body).await;
+    assert_eq!((answer.status, &answer.detail()[0]["type"]), (422, &json!("uuid_parsing")));
+}
+
+#[test]
 fn metrics_have_bounded_labels() {
     let recorder = PrometheusBuilder::new().build_recorder();
     let handle = recorder.handle();
