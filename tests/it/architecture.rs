@@ -11,7 +11,7 @@ const WALLS: [(&str, &[&str]); 7] = [
     ("utoipa", &["http"]),
     ("sqlx", &["storage", "registry", "jobs", "features/postgres"]),
     ("neo4rs", &["features/neo4j"]),
-    ("reqwest", &["tracking", "commands"]),
+    ("reqwest", &["tracking", "commands", "dev/mlflow"]),
     ("libloading", &["xgboost"]),
     ("object_store", &["registry"]),
 ];
