@@ -77,7 +77,7 @@ fn numbers(value: &serde_json::Value) -> Vec<f64> {
 /// with probability `missing`, of the first feature more often in class 1.
 fn generated(n: usize, seed: u64, levels: f64, missing: f64) -> Table {
     let mut rng = Rng::new(seed);
-    let mut columns = vec![Vec::with_capacity(n); 6];
+    let mut columns = vec![Vec::new(); 6];
     let mut labels = Vec::with_capacity(n);
     for _ in 0..n {
         let x: [f64; 6] = std::array::from_fn(|_| (rng.unit() * levels).floor() / levels * 2.0 - 1.0);

@@ -1,6 +1,6 @@
 //! One tree, grown node by node over a stack.
 
-use super::super::ensemble::{LEAF, Tree};
+use super::super::ensemble::Tree;
 use super::super::fit::Checked;
 use super::super::rng::Rng;
 use super::super::routing::{self, goes_left};
@@ -125,15 +125,7 @@ impl<'a> Grower<'a> {
 
     fn push_leaf(&self, tree: &mut Tree, counts: Counts) -> u32 {
         let (total, positive) = self.weights.weigh(counts);
-        tree.feature.push(0);
-        tree.threshold.push(0.0);
-        tree.left.push(LEAF);
-        tree.right.push(LEAF);
-        tree.default_left.push(false);
-        tree.value.push(positive / total);
-        tree.cover.push(total as f32);
-        tree.gain.push(0.0);
-        tree.len() as u32 - 1
+        tree.push_leaf(positive / total, total as f32)
     }
 
     /// Moves the samples that go left before those that go right, both in their old order, so

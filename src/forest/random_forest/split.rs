@@ -75,15 +75,13 @@ pub(super) struct Split {
     pub(super) left: Counts,
     /// The last bin that goes left, where bins decide as the threshold does.
     pub(super) last_bin: Option<u8>,
-    /// `d^2` and `t (T - t)`, see the module.
-    numerator: f64,
-    denominator: f64,
+    score: Score,
 }
 
 impl Split {
     /// Weighted decrease of impurity, in rows; `total` is the node's weight.
     pub(super) fn gain(&self, total: f64) -> f64 {
-        2.0 * self.numerator / (total * self.denominator)
+        2.0 * self.score.numerator / (total * self.score.denominator)
     }
 }
 
@@ -94,8 +92,7 @@ struct Boundary {
     end: usize,
     default_left: bool,
     left: Counts,
-    numerator: f64,
-    denominator: f64,
+    score: Score,
 }
 
 /// Searches one node, feature by feature; its buffers serve all nodes.
@@ -125,7 +122,7 @@ impl<'a> Splitter<'a> {
         node: Counts,
         feature: usize,
     ) -> Option<Split> {
-        let bar = best.map_or((-1.0, 1.0), |split| (split.numerator, split.denominator));
+        let bar = best.map_or(Score::NONE, |split| split.score);
         let found = if samples.len() < EXACT_BELOW {
             self.search_values(samples, node, feature, bar)
         } else if self.min_samples_leaf == 1 {
@@ -142,7 +139,7 @@ impl<'a> Splitter<'a> {
         samples: &[Sample],
         node: Counts,
         feature: usize,
-        bar: (f64, f64),
+        bar: Score,
     ) -> Option<Split> {
         let column = self.binned.column(feature);
         let n_bins = column.n_bins();
@@ -167,7 +164,7 @@ impl<'a> Splitter<'a> {
         let minimum = if LEAF_MINIMUM { self.min_samples_leaf } else { 0 };
         let mut found = search.boundary(groups(), (Counts(0), 0), false, minimum, bar);
         if missing.0.total() > 0 {
-            let bar = found.map_or(bar, |boundary| (boundary.numerator, boundary.denominator));
+            let bar = found.map_or(bar, |boundary| boundary.score);
             found = search.boundary(groups(), missing, true, minimum, bar).or(found);
         }
         let boundary = found?;
@@ -184,7 +181,7 @@ impl<'a> Splitter<'a> {
         samples: &[Sample],
         node: Counts,
         feature: usize,
-        bar: (f64, f64),
+        bar: Score,
     ) -> Option<Split> {
         let values = self.binned.values(feature);
         let mut missing = (Counts(0), 0);
@@ -209,7 +206,7 @@ impl<'a> Splitter<'a> {
             if let Some(boundary) =
                 search.value_boundary(&self.sorted, start, default_left, self.min_samples_leaf, bar)
             {
-                bar = (boundary.numerator, boundary.denominator);
+                bar = boundary.score;
                 found = Some(boundary);
             }
         }
@@ -230,10 +227,27 @@ impl<'a> Splitter<'a> {
         node: Counts,
         missing: Counts,
     ) -> Split {
-        let Boundary { left, numerator, denominator, .. } = boundary;
+        let Boundary { left, score, .. } = boundary;
         let left_is_larger = left.total() > node.minus(left).total();
         let default_left = if missing.total() > 0 { boundary.default_left } else { left_is_larger };
-        Split { feature, threshold, default_left, left, last_bin, numerator, denominator }
+        Split { feature, threshold, default_left, left, last_bin, score }
+    }
+}
+
+/// How good a split is, as a fraction: `d^2` over `t (T - t)`, see the module.
+#[derive(Debug, Clone, Copy)]
+struct Score {
+    numerator: f64,
+    denominator: f64,
+}
+
+impl Score {
+    /// Below every split, also one that gains nothing.
+    const NONE: Self = Self { numerator: -1.0, denominator: 1.0 };
+
+    /// A child without rows has denominator 0 and is never better.
+    fn is_better_than(self, other: Self) -> bool {
+        self.numerator * other.denominator > other.numerator * self.denominator
     }
 }
 
@@ -248,8 +262,7 @@ impl Search {
     /// The best boundary behind a group, better than `bar`; the first of equals.
     ///
     /// Groups come in ascending order of value as (counts, distinct rows); `start` is what goes
-    /// left of all of them. With `minimum` 0 distinct rows are not looked at. A child without rows
-    /// has denominator 0 and never wins.
+    /// left of all of them. With `minimum` 0 distinct rows are not looked at.
     #[inline(always)]
     fn boundary(
         &self,
@@ -257,26 +270,21 @@ impl Search {
         start: (Counts, usize),
         default_left: bool,
         minimum: usize,
-        bar: (f64, f64),
+        bar: Score,
     ) -> Option<Boundary> {
-        let (total, positive) = self.weights.weigh(self.node);
         let (mut left, mut rows) = start;
         let mut best = bar;
         let mut found = None;
         for (i, (counts, group_rows)) in groups.enumerate() {
             left.0 += counts.0;
             rows += group_rows;
-            let (left_total, left_positive) = self.weights.weigh(left);
-            let d = left_positive * total - left_total * positive;
-            let (numerator, denominator) = (d * d, left_total * (total - left_total));
-            let better = numerator * best.1 > best.0 * denominator;
-            if better && (minimum == 0 || self.keeps(rows, minimum)) {
-                best = (numerator, denominator);
+            let score = self.score(left);
+            if score.is_better_than(best) && (minimum == 0 || self.keeps(rows, minimum)) {
+                best = score;
                 found = Some((i + 1, left));
             }
         }
-        let (numerator, denominator) = best;
-        found.map(|(end, left)| Boundary { end, default_left, left, numerator, denominator })
+        found.map(|(end, left)| Boundary { end, default_left, left, score: best })
     }
 
     /// Like [`boundary`](Self::boundary), over sorted samples: only between different values.
@@ -286,9 +294,8 @@ impl Search {
         start: (Counts, usize),
         default_left: bool,
         minimum: usize,
-        bar: (f64, f64),
+        bar: Score,
     ) -> Option<Boundary> {
-        let (total, positive) = self.weights.weigh(self.node);
         let (mut left, start_rows) = start;
         let mut best = bar;
         let mut found = None;
@@ -299,16 +306,21 @@ impl Search {
             if within_a_value || !self.keeps(start_rows + end, minimum) {
                 continue;
             }
-            let (left_total, left_positive) = self.weights.weigh(left);
-            let d = left_positive * total - left_total * positive;
-            let (numerator, denominator) = (d * d, left_total * (total - left_total));
-            if numerator * best.1 > best.0 * denominator {
-                best = (numerator, denominator);
+            let score = self.score(left);
+            if score.is_better_than(best) {
+                best = score;
                 found = Some((end, left));
             }
         }
-        let (numerator, denominator) = best;
-        found.map(|(end, left)| Boundary { end, default_left, left, numerator, denominator })
+        found.map(|(end, left)| Boundary { end, default_left, left, score: best })
+    }
+
+    #[inline(always)]
+    fn score(&self, left: Counts) -> Score {
+        let (total, positive) = self.weights.weigh(self.node);
+        let (left_total, left_positive) = self.weights.weigh(left);
+        let d = left_positive * total - left_total * positive;
+        Score { numerator: d * d, denominator: left_total * (total - left_total) }
     }
 
     /// Whether both children keep their minimum.
