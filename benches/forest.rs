@@ -3,7 +3,7 @@
 //! `cargo bench --bench forest [-- own]`; `own` leaves scikit-learn out. Python is
 //! `$DEPS/bin/python` (default `.deps`).
 
-#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a table on the terminal")]
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a table on the terminal")]
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};

@@ -2,7 +2,7 @@
 //!
 //! Needs Python with scikit-learn under `$DEPS` (default `.deps`). `--nocapture` shows the figures.
 
-#![allow(clippy::print_stdout, reason = "figures for whoever runs the oracle")]
+#![expect(clippy::print_stdout, reason = "figures for whoever runs the oracle")]
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -6,8 +6,9 @@ use super::super::rng::Rng;
 use super::super::routing::{self, goes_left};
 use super::binning::BinnedMatrix;
 use super::bootstrap::Sample;
+use super::counts::{ClassWeights, Counts};
 use super::params::RandomForestParams;
-use super::split::{ClassWeights, Counts, Split, Splitter};
+use super::split::{Split, Splitter};
 
 /// Grows trees one after another in the same buffers.
 pub(super) struct Grower<'a> {
@@ -64,7 +65,7 @@ impl<'a> Grower<'a> {
         self.right_samples.resize(self.samples.len(), Sample::default());
 
         let mut tree = Tree::default();
-        let counts = Counts::of(&self.samples);
+        let counts = self.samples.iter().map(|sample| sample.counts()).sum();
         let node = self.push_leaf(&mut tree, counts);
         let mut pending = vec![Pending { node, depth: 0, start: 0, end: self.samples.len(), counts }];
         while let Some(parent) = pending.pop() {
