@@ -3,7 +3,7 @@
 //! `cargo bench --bench forest [-- own]`; `own` leaves scikit-learn out. Python is
 //! `$DEPS/bin/python` (default `.deps`).
 
-#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a table on the terminal")]
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a table on the terminal")]
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -111,7 +111,7 @@ fn fastest<T>(repeats: usize, mut work: impl FnMut() -> T) -> f64 {
 /// Numbers of different shapes; class 1 by a noisy, partly interacting rule.
 fn generate(n: usize) -> (Matrix, Vec<u8>) {
     let mut rng = Rng::new(42);
-    let mut columns = vec![Vec::with_capacity(n); N_FEATURES];
+    let mut columns = vec![Vec::new(); N_FEATURES];
     let mut labels = Vec::with_capacity(n);
     for _ in 0..n {
         let x: [f64; N_FEATURES] = std::array::from_fn(|_| rng.unit() * 2.0 - 1.0);

@@ -94,6 +94,19 @@ impl Tree {
         self.left.is_empty()
     }
 
+    /// Adds a leaf and returns its index; whoever splits it later sets the other fields.
+    pub fn push_leaf(&mut self, value: f64, cover: f32) -> u32 {
+        self.feature.push(0);
+        self.threshold.push(0.0);
+        self.left.push(LEAF);
+        self.right.push(LEAF);
+        self.default_left.push(false);
+        self.value.push(value);
+        self.cover.push(cover);
+        self.gain.push(0.0);
+        self.len() as u32 - 1
+    }
+
     /// Whether node `i` is a leaf.
     #[must_use]
     pub fn is_leaf(&self, i: usize) -> bool {

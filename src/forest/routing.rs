@@ -26,7 +26,7 @@ pub fn goes_left(x: f32, split: Split<'_>, default_left: bool) -> bool {
     }
     match split {
         Split::Threshold(threshold) => x < threshold,
-        Split::Categories(right) => !category(x).is_some_and(|code| right.binary_search(&code).is_ok()),
+        Split::Categories(right) => category(x).is_none_or(|code| right.binary_search(&code).is_err()),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::ensemble::{Combine, Ensemble, LEAF, Link, Tree};
+use super::ensemble::{Combine, Ensemble, Link, Tree};
 
 /// Values that rows and thresholds share, so that ties are frequent; NaN last.
 const VALUES: [f32; 11] =
@@ -39,11 +39,11 @@ fn tree(n_features: usize) -> impl Strategy<Value = Tree> {
     let values = prop::collection::vec((-10.0f64..10.0, 0.0f32..100.0, 0.0f32..9.0), 25);
     (prop::collection::vec(growth(n_features), 0..13), values).prop_map(|(growths, values)| {
         let mut tree = Tree::default();
-        push_leaf(&mut tree);
+        tree.push_leaf(0.0, 0.0);
         for (pick, feature, threshold, default_left, codes) in growths {
             let leaves: Vec<usize> = (0..tree.len()).filter(|&i| tree.is_leaf(i)).collect();
             let node = *pick.get(&leaves);
-            let (first, second) = (push_leaf(&mut tree), push_leaf(&mut tree));
+            let (first, second) = (tree.push_leaf(0.0, 0.0), tree.push_leaf(0.0, 0.0));
             (tree.left[node], tree.right[node]) =
                 if first % 3 == 0 { (second, first) } else { (first, second) };
             tree.feature[node] = feature;
@@ -61,18 +61,6 @@ fn tree(n_features: usize) -> impl Strategy<Value = Tree> {
         }
         tree
     })
-}
-
-fn push_leaf(tree: &mut Tree) -> u32 {
-    tree.feature.push(0);
-    tree.threshold.push(0.0);
-    tree.left.push(LEAF);
-    tree.right.push(LEAF);
-    tree.default_left.push(false);
-    tree.value.push(0.0);
-    tree.cover.push(0.0);
-    tree.gain.push(0.0);
-    tree.len() as u32 - 1
 }
 
 /// A valid ensemble of any family.

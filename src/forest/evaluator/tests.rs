@@ -40,7 +40,7 @@ proptest! {
 /// A tree in which row value `k` ends in the leaf of value `k`, `depth` splits down at most.
 fn chain(depth: usize) -> Tree {
     let n = 2 * depth + 1;
-    let inner = |i: usize| i % 2 == 0 && i < 2 * depth;
+    let inner = |i: usize| i.is_multiple_of(2) && i < 2 * depth;
     Tree {
         feature: vec![0; n],
         threshold: (0..n).map(|i| if inner(i) { (i / 2) as f32 + 0.5 } else { 0.0 }).collect(),

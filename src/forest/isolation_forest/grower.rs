@@ -1,6 +1,6 @@
 //! One tree over a small copy of its sample: only the sampled rows are ever touched.
 
-use super::super::ensemble::{LEAF, Tree};
+use super::super::ensemble::Tree;
 use super::super::matrix::Matrix;
 use super::super::rng::Rng;
 use super::super::routing::{Split, goes_left};
@@ -73,9 +73,9 @@ impl<'a> Grower<'a> {
             tree.default_left[node] = if range.has_missing { missing_left } else { left_is_larger };
             let left = push_leaf(&mut tree, depth + 1, middle - start);
             let right = push_leaf(&mut tree, depth + 1, end - middle);
-            (tree.left[node], tree.right[node]) = (left as u32, right as u32);
-            pending.push(Pending { node: right, depth: depth + 1, start: middle, end });
-            pending.push(Pending { node: left, depth: depth + 1, start, end: middle });
+            (tree.left[node], tree.right[node]) = (left, right);
+            pending.push(Pending { node: right as usize, depth: depth + 1, start: middle, end });
+            pending.push(Pending { node: left as usize, depth: depth + 1, start, end: middle });
         }
         tree
     }
@@ -175,14 +175,6 @@ fn draw_threshold(range: &Range, rng: &mut Rng) -> f32 {
 }
 
 /// A leaf's value is the expected path length of its rows.
-fn push_leaf(tree: &mut Tree, depth: u32, n_rows: usize) -> usize {
-    tree.feature.push(0);
-    tree.threshold.push(0.0);
-    tree.left.push(LEAF);
-    tree.right.push(LEAF);
-    tree.default_left.push(false);
-    tree.value.push(f64::from(depth) + average_path_length(n_rows));
-    tree.cover.push(n_rows as f32);
-    tree.gain.push(0.0);
-    tree.len() - 1
+fn push_leaf(tree: &mut Tree, depth: u32, n_rows: usize) -> u32 {
+    tree.push_leaf(f64::from(depth) + average_path_length(n_rows), n_rows as f32)
 }

@@ -1,6 +1,7 @@
 //! The rows that a tree sees.
 
 use super::super::rng::Rng;
+use super::counts::Counts;
 
 /// One distinct in-bag row, packed: how often it was drawn, and its class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -15,22 +16,14 @@ impl Sample {
         Self { row, times_and_label: times << 1 | u32::from(label) }
     }
 
-    /// What the sample adds to [`Counts`](super::split::Counts).
-    pub(super) fn packed_counts(self) -> u64 {
-        counts_of_payload(self.times_and_label)
+    pub(super) fn counts(self) -> Counts {
+        Counts::of_payload(self.times_and_label)
     }
 
-    /// The low word of a sort key, see [`counts_of_payload`].
+    /// What [`Counts::of_payload`] takes, for the low word of a sort key.
     pub(super) fn payload(self) -> u32 {
         self.times_and_label
     }
-}
-
-/// Draws and draws of class 1, in the high and the low half.
-pub(super) fn counts_of_payload(times_and_label: u32) -> u64 {
-    let times = times_and_label >> 1;
-    let all_if_positive = (times_and_label & 1).wrapping_neg();
-    u64::from(times) << 32 | u64::from(times & all_if_positive)
 }
 
 /// Draws bootstrap samples; keeps its counters between trees.
@@ -68,8 +61,8 @@ mod tests {
         let labels: Vec<u8> = (0..1000).map(|i| u8::from(i % 4 == 0)).collect();
         let mut samples = Vec::new();
         Bootstrap::default().draw(&labels, true, &mut Rng::new(3), &mut samples);
-        let total: u64 = samples.iter().map(|s| s.packed_counts()).sum();
-        assert_eq!(total >> 32, 1000);
+        let counts: Counts = samples.iter().map(|s| s.counts()).sum();
+        assert_eq!(counts.total(), 1000);
         // A row stays out with probability 1/e: 632 distinct rows, standard deviation 10.
         assert!(samples.len().abs_diff(632) < 50, "{}", samples.len());
         assert!(samples.is_sorted_by(|a, b| a.row < b.row));
@@ -79,6 +72,8 @@ mod tests {
     fn without_bootstrap_each_row_is_there_once() {
         let mut samples = Vec::new();
         Bootstrap::default().draw(&[0, 1], false, &mut Rng::new(3), &mut samples);
-        assert_eq!(samples.iter().map(|s| s.packed_counts()).collect::<Vec<_>>(), [1 << 32, 1 << 32 | 1]);
+        let counts: Vec<_> =
+            samples.iter().map(|s| (s.row, s.counts().total(), s.counts().positive())).collect();
+        assert_eq!(counts, [(0, 1, 0), (1, 1, 1)]);
     }
 }

@@ -1,13 +1,14 @@
 //! One tree, grown node by node over a stack.
 
-use super::super::ensemble::{LEAF, Tree};
+use super::super::ensemble::Tree;
 use super::super::fit::Checked;
 use super::super::rng::Rng;
 use super::super::routing::{self, goes_left};
 use super::binning::BinnedMatrix;
 use super::bootstrap::Sample;
+use super::counts::{ClassWeights, Counts};
 use super::params::RandomForestParams;
-use super::split::{ClassWeights, Counts, Split, Splitter};
+use super::split::{Split, Splitter};
 
 /// Grows trees one after another in the same buffers.
 pub(super) struct Grower<'a> {
@@ -64,7 +65,7 @@ impl<'a> Grower<'a> {
         self.right_samples.resize(self.samples.len(), Sample::default());
 
         let mut tree = Tree::default();
-        let counts = Counts::of(&self.samples);
+        let counts = self.samples.iter().map(|sample| sample.counts()).sum();
         let node = self.push_leaf(&mut tree, counts);
         let mut pending = vec![Pending { node, depth: 0, start: 0, end: self.samples.len(), counts }];
         while let Some(parent) = pending.pop() {
@@ -125,15 +126,7 @@ impl<'a> Grower<'a> {
 
     fn push_leaf(&self, tree: &mut Tree, counts: Counts) -> u32 {
         let (total, positive) = self.weights.weigh(counts);
-        tree.feature.push(0);
-        tree.threshold.push(0.0);
-        tree.left.push(LEAF);
-        tree.right.push(LEAF);
-        tree.default_left.push(false);
-        tree.value.push(positive / total);
-        tree.cover.push(total as f32);
-        tree.gain.push(0.0);
-        tree.len() as u32 - 1
+        tree.push_leaf(positive / total, total as f32)
     }
 
     /// Moves the samples that go left before those that go right, both in their old order, so

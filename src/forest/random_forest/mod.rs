@@ -18,6 +18,7 @@
 
 mod binning;
 mod bootstrap;
+mod counts;
 mod grower;
 pub mod params;
 mod split;
@@ -28,9 +29,9 @@ use super::matrix::Matrix;
 use super::rng::Rng;
 use binning::BinnedMatrix;
 use bootstrap::Bootstrap;
+use counts::ClassWeights;
 use grower::Grower;
 pub use params::{ClassWeight, MaxFeatures, RandomForestParams};
-use split::ClassWeights;
 
 /// Fits a forest on the current rayon pool.
 ///

@@ -7,64 +7,11 @@
 
 use super::super::order::{from_order_key, order_key};
 use super::binning::{BinnedMatrix, MISSING_BIN, threshold_between};
-use super::bootstrap::{Sample, counts_of_payload};
-use super::params::ClassWeight;
+use super::bootstrap::Sample;
+use super::counts::{ClassWeights, Counts};
 
 /// Nodes with fewer rows look at every threshold; sorting them costs less than scanning bins.
 const EXACT_BELOW: usize = 64;
-
-/// Weight of a row by class.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct ClassWeights {
-    negative: f64,
-    positive: f64,
-}
-
-impl ClassWeights {
-    pub(super) fn new(kind: ClassWeight, labels: &[u8]) -> Self {
-        let n = labels.len() as f64;
-        let n_positive = labels.iter().filter(|&&label| label == 1).count() as f64;
-        match kind {
-            // One class only: nothing to balance.
-            ClassWeight::Balanced if n_positive > 0.0 && n_positive < n => {
-                Self { negative: n / (2.0 * (n - n_positive)), positive: n / (2.0 * n_positive) }
-            }
-            _ => Self { negative: 1.0, positive: 1.0 },
-        }
-    }
-
-    /// `(total, class 1)`.
-    pub(super) fn weigh(self, counts: Counts) -> (f64, f64) {
-        let positive = f64::from(counts.positive()) * self.positive;
-        (positive + f64::from(counts.total() - counts.positive()) * self.negative, positive)
-    }
-}
-
-/// How many draws, and how many of class 1, in the high and the low half: both are added at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Counts(u64);
-
-impl Counts {
-    pub(super) fn of(samples: &[Sample]) -> Self {
-        Self(samples.iter().map(|sample| sample.packed_counts()).sum())
-    }
-
-    pub(super) fn minus(self, other: Self) -> Self {
-        Self(self.0 - other.0)
-    }
-
-    pub(super) fn is_pure(self) -> bool {
-        self.positive() == 0 || self.positive() == self.total()
-    }
-
-    fn total(self) -> u32 {
-        (self.0 >> 32) as u32
-    }
-
-    fn positive(self) -> u32 {
-        self.0 as u32
-    }
-}
 
 /// A split that can be carried out.
 #[derive(Debug, Clone, Copy)]
@@ -75,15 +22,13 @@ pub(super) struct Split {
     pub(super) left: Counts,
     /// The last bin that goes left, where bins decide as the threshold does.
     pub(super) last_bin: Option<u8>,
-    /// `d^2` and `t (T - t)`, see the module.
-    numerator: f64,
-    denominator: f64,
+    score: Score,
 }
 
 impl Split {
     /// Weighted decrease of impurity, in rows; `total` is the node's weight.
     pub(super) fn gain(&self, total: f64) -> f64 {
-        2.0 * self.numerator / (total * self.denominator)
+        2.0 * self.score.numerator / (total * self.score.denominator)
     }
 }
 
@@ -94,8 +39,7 @@ struct Boundary {
     end: usize,
     default_left: bool,
     left: Counts,
-    numerator: f64,
-    denominator: f64,
+    score: Score,
 }
 
 /// Searches one node, feature by feature; its buffers serve all nodes.
@@ -104,7 +48,7 @@ pub(super) struct Splitter<'a> {
     weights: ClassWeights,
     min_samples_leaf: usize,
     /// [`Counts`] by bin.
-    histogram: [u64; 256],
+    histogram: [Counts; 256],
     /// Distinct rows by bin; filled only where the leaf minimum asks for them.
     rows: [u32; 256],
     /// Order key of the value above, [`Sample::payload`] below.
@@ -114,7 +58,14 @@ pub(super) struct Splitter<'a> {
 impl<'a> Splitter<'a> {
     pub(super) fn new(binned: &'a BinnedMatrix<'a>, weights: ClassWeights, min_samples_leaf: u32) -> Self {
         let min_samples_leaf = min_samples_leaf as usize;
-        Self { binned, weights, min_samples_leaf, histogram: [0; 256], rows: [0; 256], sorted: Vec::new() }
+        Self {
+            binned,
+            weights,
+            min_samples_leaf,
+            histogram: [Counts::NONE; 256],
+            rows: [0; 256],
+            sorted: Vec::new(),
+        }
     }
 
     /// Whatever is better: `best`, or the best split of these samples by `feature`.
@@ -125,7 +76,7 @@ impl<'a> Splitter<'a> {
         node: Counts,
         feature: usize,
     ) -> Option<Split> {
-        let bar = best.map_or((-1.0, 1.0), |split| (split.numerator, split.denominator));
+        let bar = best.map_or(Score::NONE, |split| split.score);
         let found = if samples.len() < EXACT_BELOW {
             self.search_values(samples, node, feature, bar)
         } else if self.min_samples_leaf == 1 {
@@ -142,38 +93,37 @@ impl<'a> Splitter<'a> {
         samples: &[Sample],
         node: Counts,
         feature: usize,
-        bar: (f64, f64),
+        bar: Score,
     ) -> Option<Split> {
         let column = self.binned.column(feature);
         let n_bins = column.n_bins();
-        self.histogram = [0; 256];
+        self.histogram = [Counts::NONE; 256];
         if LEAF_MINIMUM {
             self.rows = [0; 256];
         }
         for sample in samples {
             let bin = column.bins[sample.row as usize] as usize;
-            self.histogram[bin] += sample.packed_counts();
+            self.histogram[bin] += sample.counts();
             if LEAF_MINIMUM {
                 self.rows[bin] += 1;
             }
         }
-        let missing =
-            (Counts(self.histogram[MISSING_BIN as usize]), self.rows[MISSING_BIN as usize] as usize);
+        let missing = (self.histogram[MISSING_BIN as usize], self.rows[MISSING_BIN as usize] as usize);
         let groups = || {
             let rows = self.rows.iter().map(|&rows| rows as usize);
-            self.histogram[..n_bins].iter().map(|&counts| Counts(counts)).zip(rows)
+            self.histogram[..n_bins].iter().copied().zip(rows)
         };
         let search = Search { weights: self.weights, node, n_rows: samples.len() };
         let minimum = if LEAF_MINIMUM { self.min_samples_leaf } else { 0 };
-        let mut found = search.boundary(groups(), (Counts(0), 0), false, minimum, bar);
+        let mut found = search.boundary(groups(), (Counts::NONE, 0), false, minimum, bar);
         if missing.0.total() > 0 {
-            let bar = found.map_or(bar, |boundary| (boundary.numerator, boundary.denominator));
+            let bar = found.map_or(bar, |boundary| boundary.score);
             found = search.boundary(groups(), missing, true, minimum, bar).or(found);
         }
         let boundary = found?;
         let last = boundary.end - 1;
         // The winner is the first of equals, hence its last bin is not empty; its successor may be.
-        let next = (boundary.end..n_bins).find(|&bin| self.histogram[bin] != 0);
+        let next = (boundary.end..n_bins).find(|&bin| self.histogram[bin] != Counts::NONE);
         let threshold = next.map_or(f32::INFINITY, |next| column.threshold_between(last, next));
         Some(self.split(feature, threshold, boundary, Some(last as u8), node, missing.0))
     }
@@ -184,15 +134,15 @@ impl<'a> Splitter<'a> {
         samples: &[Sample],
         node: Counts,
         feature: usize,
-        bar: (f64, f64),
+        bar: Score,
     ) -> Option<Split> {
         let values = self.binned.values(feature);
-        let mut missing = (Counts(0), 0);
+        let mut missing = (Counts::NONE, 0);
         self.sorted.clear();
         for sample in samples {
             let x = values[sample.row as usize];
             if x.is_nan() {
-                missing = (Counts(missing.0.0 + sample.packed_counts()), missing.1 + 1);
+                missing = (missing.0 + sample.counts(), missing.1 + 1);
             } else {
                 // Flipping the sign bit makes unsigned order the signed one.
                 let key = order_key(x) as u32 ^ (1 << 31);
@@ -205,11 +155,11 @@ impl<'a> Splitter<'a> {
         let mut bar = bar;
         let directions: &[bool] = if missing.1 == 0 { &[false] } else { &[false, true] };
         for &default_left in directions {
-            let start = if default_left { missing } else { (Counts(0), 0) };
+            let start = if default_left { missing } else { (Counts::NONE, 0) };
             if let Some(boundary) =
                 search.value_boundary(&self.sorted, start, default_left, self.min_samples_leaf, bar)
             {
-                bar = (boundary.numerator, boundary.denominator);
+                bar = boundary.score;
                 found = Some(boundary);
             }
         }
@@ -230,10 +180,27 @@ impl<'a> Splitter<'a> {
         node: Counts,
         missing: Counts,
     ) -> Split {
-        let Boundary { left, numerator, denominator, .. } = boundary;
+        let Boundary { left, score, .. } = boundary;
         let left_is_larger = left.total() > node.minus(left).total();
         let default_left = if missing.total() > 0 { boundary.default_left } else { left_is_larger };
-        Split { feature, threshold, default_left, left, last_bin, numerator, denominator }
+        Split { feature, threshold, default_left, left, last_bin, score }
+    }
+}
+
+/// How good a split is, as a fraction: `d^2` over `t (T - t)`, see the module.
+#[derive(Debug, Clone, Copy)]
+struct Score {
+    numerator: f64,
+    denominator: f64,
+}
+
+impl Score {
+    /// Below every split, also one that gains nothing.
+    const NONE: Self = Self { numerator: -1.0, denominator: 1.0 };
+
+    /// A child without rows has denominator 0 and is never better.
+    fn is_better_than(self, other: Self) -> bool {
+        self.numerator * other.denominator > other.numerator * self.denominator
     }
 }
 
@@ -248,8 +215,7 @@ impl Search {
     /// The best boundary behind a group, better than `bar`; the first of equals.
     ///
     /// Groups come in ascending order of value as (counts, distinct rows); `start` is what goes
-    /// left of all of them. With `minimum` 0 distinct rows are not looked at. A child without rows
-    /// has denominator 0 and never wins.
+    /// left of all of them. With `minimum` 0 distinct rows are not looked at.
     #[inline(always)]
     fn boundary(
         &self,
@@ -257,26 +223,21 @@ impl Search {
         start: (Counts, usize),
         default_left: bool,
         minimum: usize,
-        bar: (f64, f64),
+        bar: Score,
     ) -> Option<Boundary> {
-        let (total, positive) = self.weights.weigh(self.node);
         let (mut left, mut rows) = start;
         let mut best = bar;
         let mut found = None;
         for (i, (counts, group_rows)) in groups.enumerate() {
-            left.0 += counts.0;
+            left += counts;
             rows += group_rows;
-            let (left_total, left_positive) = self.weights.weigh(left);
-            let d = left_positive * total - left_total * positive;
-            let (numerator, denominator) = (d * d, left_total * (total - left_total));
-            let better = numerator * best.1 > best.0 * denominator;
-            if better && (minimum == 0 || self.keeps(rows, minimum)) {
-                best = (numerator, denominator);
+            let score = self.score(left);
+            if score.is_better_than(best) && (minimum == 0 || self.keeps(rows, minimum)) {
+                best = score;
                 found = Some((i + 1, left));
             }
         }
-        let (numerator, denominator) = best;
-        found.map(|(end, left)| Boundary { end, default_left, left, numerator, denominator })
+        found.map(|(end, left)| Boundary { end, default_left, left, score: best })
     }
 
     /// Like [`boundary`](Self::boundary), over sorted samples: only between different values.
@@ -286,29 +247,33 @@ impl Search {
         start: (Counts, usize),
         default_left: bool,
         minimum: usize,
-        bar: (f64, f64),
+        bar: Score,
     ) -> Option<Boundary> {
-        let (total, positive) = self.weights.weigh(self.node);
         let (mut left, start_rows) = start;
         let mut best = bar;
         let mut found = None;
         for (i, &packed) in sorted.iter().enumerate() {
-            left.0 += counts_of_payload(packed as u32);
+            left += Counts::of_payload(packed as u32);
             let end = i + 1;
             let within_a_value = sorted.get(end).is_some_and(|next| next >> 32 == packed >> 32);
             if within_a_value || !self.keeps(start_rows + end, minimum) {
                 continue;
             }
-            let (left_total, left_positive) = self.weights.weigh(left);
-            let d = left_positive * total - left_total * positive;
-            let (numerator, denominator) = (d * d, left_total * (total - left_total));
-            if numerator * best.1 > best.0 * denominator {
-                best = (numerator, denominator);
+            let score = self.score(left);
+            if score.is_better_than(best) {
+                best = score;
                 found = Some((end, left));
             }
         }
-        let (numerator, denominator) = best;
-        found.map(|(end, left)| Boundary { end, default_left, left, numerator, denominator })
+        found.map(|(end, left)| Boundary { end, default_left, left, score: best })
+    }
+
+    #[inline(always)]
+    fn score(&self, left: Counts) -> Score {
+        let (total, positive) = self.weights.weigh(self.node);
+        let (left_total, left_positive) = self.weights.weigh(left);
+        let d = left_positive * total - left_total * positive;
+        Score { numerator: d * d, denominator: left_total * (total - left_total) }
     }
 
     /// Whether both children keep their minimum.
