@@ -14,11 +14,12 @@ use crate::{
     config::Config,
     error::{BoxError, Error, Result},
     http::{self, AppState, Readiness, Services},
-    inference::Predictor,
+    inference::{ModelCache, Predictor},
     registry::{ArtifactStore, Registry},
     storage::{Database, privileges},
     tracking::Tracker,
-    training::{Trainer, XgboostLibrary},
+    training::{Rooms, Trainer},
+    xgboost::LazyLibrary,
 };
 
 /// How often the background looks at the database for `/health/ready`.
@@ -102,13 +103,23 @@ pub(crate) fn services(
 ) -> Result<Services> {
     let registry = Registry::new(database.clone(), ArtifactStore::open(&config.model_registry_path)?);
     let tracker = Tracker::new(config.mlflow.tracker().map_err(Error::internal)?).map_err(Error::internal)?;
-    let library = XgboostLibrary::new(config.xgboost());
-    let trainer = Trainer::new(&config.training, database.clone(), registry.clone(), tracker, library)?;
+    let library = LazyLibrary::new(config.xgboost());
+    let cache = ModelCache::new(config.model_cache_bytes);
+    let trainer = Trainer::new(
+        &config.training,
+        Rooms {
+            database: database.clone(),
+            registry: registry.clone(),
+            cache: cache.clone(),
+            tracker,
+            library,
+        },
+    )?;
     Ok(Services {
         config: config.http(),
         tokens: Tokens::new(config.token.clone()),
         trainer: Arc::new(trainer),
-        predictor: Predictor::new(database.clone(), registry.clone(), config.model_cache_bytes),
+        predictor: Predictor::new(database.clone(), registry.clone(), cache),
         registry,
         readiness,
         prometheus,

@@ -28,7 +28,7 @@ impl LoadedModel {
     /// Compiles an ensemble for a schema.
     ///
     /// # Errors
-    /// If the two do not fit.
+    /// If the two do not fit, or the ensemble is not sound.
     pub fn new(schema: FeatureSchema, ensemble: &Ensemble) -> Result<Self> {
         if ensemble.n_features != schema.features.len() {
             return Err(Error::internal("the model and its schema differ in the number of features"));
@@ -44,8 +44,8 @@ impl LoadedModel {
 /// Keys carry the tenant, though a model id alone is unique: a lookup can never cross tenants.
 type Key = (TenantId, Uuid);
 
-/// A cache of [`LoadedModel`]s.
-#[derive(Debug)]
+/// A cache of [`LoadedModel`]s; clones share it.
+#[derive(Debug, Clone)]
 pub struct ModelCache {
     models: Cache<Key, Arc<LoadedModel>>,
 }
@@ -58,6 +58,11 @@ impl ModelCache {
             u32::try_from(model.evaluator.memory_bytes()).unwrap_or(u32::MAX)
         };
         Self { models: Cache::builder().weigher(weigh).max_capacity(max_bytes).build() }
+    }
+
+    /// Keeps a model that was just trained: the next request need not read it back.
+    pub async fn insert(&self, tenant: TenantId, id: Uuid, model: Arc<LoadedModel>) {
+        self.models.insert((tenant, id), model).await;
     }
 
     /// The model of that row, if it is in memory.

@@ -28,10 +28,10 @@ pub struct Predictor {
 }
 
 impl Predictor {
-    /// Keeps at most about `cache_bytes` of models in memory.
+    /// Predicts with the models of `registry`, by way of `cache`.
     #[must_use]
-    pub fn new(database: Database, registry: Registry, cache_bytes: u64) -> Self {
-        Self { database, registry, cache: ModelCache::new(cache_bytes) }
+    pub fn new(database: Database, registry: Registry, cache: ModelCache) -> Self {
+        Self { database, registry, cache }
     }
 
     /// Predicts with the tenant's model and keeps the prediction. Resolving the model and keeping

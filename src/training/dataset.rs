@@ -25,6 +25,8 @@ pub struct Dataset {
     pub observed_at: Vec<f64>,
     /// Rows of the source that were left out: no target, or no feature at all.
     pub dropped_rows: usize,
+    /// What was changed that the caller should know.
+    pub warnings: Vec<String>,
 }
 
 impl Dataset {
@@ -49,6 +51,7 @@ impl Dataset {
             let msg = format!("The target '{}' is not finite in row {row}", target.unwrap_or_default());
             return refuse("non_finite_target", msg, json!(row));
         }
+        let warnings = blank_infinite(&mut table);
         let n_rows = table.n_rows;
         retain_usable(&mut table);
         if table.n_rows < MIN_ROWS {
@@ -76,6 +79,7 @@ impl Dataset {
             features: schema.matrix(&table),
             schema,
             dropped_rows: n_rows - table.n_rows,
+            warnings,
             target: table.target,
             observed_at: table.observed_at,
         })
@@ -100,6 +104,26 @@ fn target_problem(target: &[f64], name: &str, binary: bool) -> Option<(&'static 
         (true, false) => Some(("no_target_variance", format!("'{name}' is {} in every row", target[0]))),
         (false, _) => None,
     }
+}
+
+/// Makes infinite features missing: no tree can split on them, and libxgboost refuses them.
+fn blank_infinite(table: &mut FeatureTable) -> Vec<String> {
+    let mut warnings = vec![];
+    for column in &mut table.columns {
+        let ColumnValues::Numeric(values) = &mut column.values else { continue };
+        let mut blanked = 0;
+        for value in values.iter_mut().filter(|value| value.is_infinite()) {
+            *value = f32::NAN;
+            blanked += 1;
+        }
+        if blanked > 0 {
+            let name = &column.name;
+            warnings.push(format!(
+                "{blanked} values of '{name}' are infinite or too large; they count as missing"
+            ));
+        }
+    }
+    warnings
 }
 
 /// Drops rows that have no target or no feature.
@@ -204,6 +228,18 @@ mod tests {
         };
         let refused = Dataset::new(table, model_type, None, Some("total_cost"));
         assert!(matches!(refused, Err(Error::Invalid(errors)) if errors[0].kind == "non_finite_target"));
+    }
+
+    #[test]
+    fn infinite_features_count_as_missing_and_are_told() {
+        let model_type = ModelType::parse("anomaly_detection").expect("a catalog type");
+        let values = (0..30).map(|i| if i == 7 { f32::INFINITY } else { i as f32 }).collect();
+        let columns =
+            vec![crate::features::Column { name: "a".into(), values: ColumnValues::Numeric(values) }];
+        let table = FeatureTable { n_rows: 30, columns, ..FeatureTable::default() };
+        let dataset = Dataset::new(table, model_type, None, None).expect("usable");
+        assert_eq!((dataset.n_rows(), dataset.dropped_rows), (29, 1), "its only feature is missing");
+        assert!(dataset.warnings[0].contains("'a'"), "{:?}", dataset.warnings);
     }
 
     #[test]

@@ -3,10 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{dataset::Dataset, split::Split};
-use crate::{
-    catalog::Family,
-    forest::{Ensemble, Evaluator, Link, metrics},
-};
+use crate::{catalog::Family, forest::metrics, inference::LoadedModel};
 
 /// What a model achieved.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,28 +14,22 @@ pub struct Evaluation {
     pub warnings: Vec<String>,
 }
 
-/// Judges `evaluator`, which answers as `ensemble` does.
+/// Judges a model on the rows that it was or was not fitted on.
 #[must_use]
-pub fn evaluate(
-    family: Family,
-    ensemble: &Ensemble,
-    evaluator: &Evaluator,
-    dataset: &Dataset,
-    split: &Split,
-) -> Evaluation {
-    let mut evaluation = Evaluation { metrics: Map::new(), warnings: vec![] };
+pub fn evaluate(family: Family, model: &LoadedModel, dataset: &Dataset, split: &Split) -> Evaluation {
+    let mut evaluation = Evaluation { metrics: Map::new(), warnings: dataset.warnings.clone() };
     let mut held_out = split.validation.as_slice();
     if held_out.is_empty() {
         held_out = &split.train;
         evaluation.warnings.push("No rows were held out: the metrics are in-sample and too good".to_owned());
     }
     for (prefix, rows) in [("", held_out), ("train_", split.train.as_slice())] {
-        let predicted = evaluator.predict(&dataset.features.take_rows(rows));
+        let predicted = model.evaluator.predict(&dataset.features.take_rows(rows));
         let actual: Vec<f64> = rows.iter().filter_map(|&row| dataset.target.get(row).copied()).collect();
         let values = match family {
             Family::BoostedRegression => regression(&actual, &predicted),
             Family::RandomForest => classification(&actual, &predicted),
-            Family::IsolationForest => anomalies(ensemble.link, &predicted),
+            Family::IsolationForest => anomalies(model.offset, &predicted),
         };
         for (name, value) in values {
             match value.filter(|value| value.is_finite()) {
@@ -74,8 +65,7 @@ fn classification(actual: &[f64], predicted: &[f64]) -> Metrics {
     ]
 }
 
-fn anomalies(link: Link, scores: &[f64]) -> Metrics {
-    let Link::AnomalyScore { offset, .. } = link else { return vec![] };
+fn anomalies(offset: f64, scores: &[f64]) -> Metrics {
     let detected = scores.iter().filter(|&&score| score < offset).count() as f64;
     vec![("anomaly_rate", Some(detected / scores.len() as f64)), ("anomalies_detected", Some(detected))]
 }

@@ -14,7 +14,7 @@ use crate::{
         isolation_forest::{self, Contamination, MaxSamples},
         random_forest::{self, MaxFeatures},
     },
-    xgboost::{self, Library, TrainError},
+    xgboost::{self, Library},
 };
 
 /// A fitted model.
@@ -117,11 +117,7 @@ fn boost(
         context.seed,
         NonZeroUsize::new(context.threads).unwrap_or(NonZeroUsize::MIN),
         &mut |_| ControlFlow::Continue(()),
-    )
-    .map_err(|error| match error {
-        TrainError::Cancelled => Error::Cancelled,
-        other => Error::internal(other),
-    })?;
+    )?;
     let mut curves = vec![("train_rmse", trained.train_curve)];
     if !trained.validation_curve.is_empty() {
         curves.push(("validation_rmse", trained.validation_curve));

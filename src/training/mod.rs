@@ -11,4 +11,4 @@ pub mod trainer;
 
 pub use gate::Gate;
 pub use request::{SplitKind, TrainOutcome, TrainRequest};
-pub use trainer::{Trainer, XgboostLibrary};
+pub use trainer::{Rooms, Trainer};

@@ -77,7 +77,7 @@ fn params(task: &Task, trained: &Trained) -> Vec<(String, String)> {
         ("n_rows", (trained.n_train + trained.n_validation).to_string()),
         ("n_train", trained.n_train.to_string()),
         ("n_validation", trained.n_validation.to_string()),
-        ("n_features", trained.schema.features.len().to_string()),
+        ("n_features", trained.model.schema.features.len().to_string()),
         ("dropped_rows", trained.dropped_rows.to_string()),
         ("data_source", task.source.to_owned()),
     ];
@@ -117,7 +117,7 @@ fn importance_file(trained: &Trained) -> ArtifactFile {
 }
 
 fn model_folder(task: &Task, trained: &Trained) -> ModelFolder {
-    let features = trained.schema.features.iter().map(|feature| Feature {
+    let features = trained.model.schema.features.iter().map(|feature| Feature {
         name: feature.name.clone(),
         kind: match &feature.kind {
             schema::FeatureKind::Numeric => FeatureKind::Numeric,

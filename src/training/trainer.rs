@@ -1,6 +1,6 @@
 //! One training, from the request to the registered version and its run in MLflow.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -21,14 +21,14 @@ use crate::{
     catalog::{Family, Hyperparameters, ModelType},
     config::TrainingConfig,
     error::{Error, FieldError, Result},
-    features::{FeatureSchema, FeatureTable, inline, postgres},
-    forest::{Evaluator, codec::native},
-    inference::{model::NATIVE_FILE, request::version_label},
+    features::{FeatureTable, inline, postgres},
+    forest::codec::native,
+    inference::{LoadedModel, ModelCache, model::NATIVE_FILE, request::version_label},
     jobs::{Jobs, NewJob},
     registry::{ModelRecord, NewModel, Registry},
     storage::Database,
     tracking::Tracker,
-    xgboost::{self, Library},
+    xgboost::LazyLibrary,
 };
 
 /// File name of XGBoost's own format in the registry and in MLflow.
@@ -38,41 +38,29 @@ pub const XGBOOST_FILE: &str = "model.json";
 #[derive(Debug)]
 pub struct Trainer {
     gate: Gate,
-    database: Database,
     max_rows: usize,
     jobs: Jobs,
-    registry: Registry,
-    tracker: Tracker,
-    library: XgboostLibrary,
+    rooms: Rooms,
 }
 
-/// libxgboost, opened by the first training that needs it: replicas that only predict never do.
+/// The rooms that a training passes through.
 #[derive(Debug)]
-pub struct XgboostLibrary {
-    search: xgboost::Search,
-    opened: OnceLock<Arc<Library>>,
-}
-
-impl XgboostLibrary {
-    /// Will look where `search` leads.
-    #[must_use]
-    pub fn new(search: xgboost::Search) -> Self {
-        Self { search, opened: OnceLock::new() }
-    }
-
-    fn open(&self) -> Result<Arc<Library>> {
-        if let Some(library) = self.opened.get() {
-            return Ok(Arc::clone(library));
-        }
-        let library = Library::open(&self.search)
-            .map_err(|error| Error::Unavailable { dependency: "libxgboost", source: error.into() })?;
-        Ok(Arc::clone(self.opened.get_or_init(|| Arc::new(library))))
-    }
+pub struct Rooms {
+    /// Where the records are.
+    pub database: Database,
+    /// Where versions are kept.
+    pub registry: Registry,
+    /// What predictions find in memory.
+    pub cache: ModelCache,
+    /// Where runs are logged.
+    pub tracker: Tracker,
+    /// What boosting needs.
+    pub library: LazyLibrary,
 }
 
 /// What the fitting stage hands to the storing stages.
 pub(super) struct Trained {
-    pub(super) schema: FeatureSchema,
+    pub(super) model: Arc<LoadedModel>,
     pub(super) fitted: Fitted,
     pub(super) evaluation: Evaluation,
     pub(super) importance: Vec<(String, f64)>,
@@ -99,27 +87,13 @@ pub(super) struct Task {
 }
 
 impl Trainer {
-    /// Puts the rooms together that a training passes through.
+    /// Starts the training threads.
     ///
     /// # Errors
-    /// If the training threads cannot be started.
-    pub fn new(
-        config: &TrainingConfig,
-        database: Database,
-        registry: Registry,
-        tracker: Tracker,
-        library: XgboostLibrary,
-    ) -> Result<Self> {
-        let jobs = Jobs::new(database.clone());
-        Ok(Self {
-            gate: Gate::new(config)?,
-            database,
-            max_rows: config.max_rows,
-            jobs,
-            registry,
-            tracker,
-            library,
-        })
+    /// If the operating system grants none.
+    pub fn new(config: &TrainingConfig, rooms: Rooms) -> Result<Self> {
+        let jobs = Jobs::new(rooms.database.clone());
+        Ok(Self { gate: Gate::new(config)?, max_rows: config.max_rows, jobs, rooms })
     }
 
     /// Trains a model for the tenant of the open scope. The training goes on when the future is
@@ -198,10 +172,11 @@ impl Trainer {
     ) -> Result<TrainOutcome> {
         let stored = match request.data {
             Some(_) => None,
-            None => Some(postgres::load(&self.database, request.model_type, self.max_rows).await?),
+            None => Some(postgres::load(&self.rooms.database, request.model_type, self.max_rows).await?),
         };
         let trained = self.fit(task, request, stored, admission).await?;
         let record = self.register(task, &trained).await?;
+        self.rooms.cache.insert(record.tenant, record.id, Arc::clone(&trained.model)).await;
         Ok(self.track(task, &trained, &record).await)
     }
 
@@ -217,7 +192,7 @@ impl Trainer {
         let params = task.params.clone();
         let threads = self.gate.threads();
         let library = match model_type.family {
-            Family::BoostedRegression => Some(self.library.open()?),
+            Family::BoostedRegression => Some(self.rooms.library.get()?),
             Family::RandomForest | Family::IsolationForest => None,
         };
         let work = move || {
@@ -225,14 +200,14 @@ impl Trainer {
             let split = Split::new(&dataset, request.split, request.validation_split, request.seed)?;
             let context = FitContext { seed: request.seed, threads, library: library.as_deref() };
             let fitted = fit(model_type.family, &params, &dataset, &split, context)?;
-            let evaluator = Evaluator::new(&fitted.ensemble).map_err(Error::internal)?;
-            let evaluation = evaluate(model_type.family, &fitted.ensemble, &evaluator, &dataset, &split);
+            let model = LoadedModel::new(dataset.schema.clone(), &fitted.ensemble)?;
+            let evaluation = evaluate(model_type.family, &model, &dataset, &split);
             let shares = fitted.ensemble.feature_importance();
             Ok(Trained {
                 native: native::encode(&fitted.ensemble).into(),
                 importance: dataset.schema.names().into_iter().zip(shares).collect(),
                 example: dataset.features.row(split.train[0]),
-                schema: dataset.schema,
+                model: Arc::new(model),
                 n_train: split.train.len(),
                 n_validation: split.validation.len(),
                 dropped_rows: dataset.dropped_rows,
@@ -251,12 +226,13 @@ impl Trainer {
         }
         let importance: Map<String, Value> =
             trained.importance.iter().map(|(name, share)| (name.clone(), json!(share))).collect();
-        self.registry
+        self.rooms
+            .registry
             .register(NewModel {
                 job_id: task.job,
                 model_type: task.model_type,
                 caller: &task.caller,
-                schema: &trained.schema,
+                schema: &trained.model.schema,
                 hyperparameters: json!(task.params),
                 metrics: Value::Object(trained.evaluation.metrics.clone()),
                 importance: Value::Object(importance),
@@ -271,11 +247,14 @@ impl Trainer {
     /// but the run.
     async fn track(&self, task: &Task, trained: &Trained, record: &ModelRecord) -> TrainOutcome {
         let run = report::training_run(task, trained, record);
-        let (run_id, model_uri) = match self.tracker.log(&run).await {
+        let (run_id, model_uri) = match self.rooms.tracker.log(&run).await {
             Ok(tracked) => {
                 let version = Some(tracked.registered_version.as_str());
-                let linked =
-                    self.registry.link_run(record.id, &tracked.run_id, &tracked.model_uri, version).await;
+                let linked = self
+                    .rooms
+                    .registry
+                    .link_run(record.id, &tracked.run_id, &tracked.model_uri, version)
+                    .await;
                 if let Err(error) = linked {
                     tracing::error!(model = %record.id, error = &error as &dyn std::error::Error, "run not linked");
                 }

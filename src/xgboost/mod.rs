@@ -5,6 +5,7 @@
 //!
 //! | file | concern |
 //! |---|---|
+//! | [`lazy`] | opening it on first use |
 //! | [`library`] | finding, opening and checking `libxgboost.so`; the environment that it needs |
 //! | `api` | the C functions, resolved once |
 //! | `dmatrix`, `booster` | one owner per C handle; all `unsafe` calls stand in these and in `api`, `library` |
@@ -21,12 +22,14 @@ mod booster;
 pub mod dataset;
 mod dmatrix;
 pub mod error;
+pub mod lazy;
 pub mod library;
 pub mod params;
 pub mod train;
 
 pub use dataset::Dataset;
 pub use error::TrainError;
+pub use lazy::LazyLibrary;
 pub use library::{Library, Search, prepare_environment};
 pub use params::Params;
 pub use train::{Round, Trained, train};
