@@ -3,16 +3,14 @@
 //! The only test of its process: once another copy of libgomp is in memory it could not fail.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use binah_ml::xgboost::{Library, Search};
 
 #[test]
 fn a_library_beside_its_libgomp_opens() {
-    let default = || concat!(env!("CARGO_MANIFEST_DIR"), "/.deps").into();
-    let deps: PathBuf = std::env::var_os("DEPS").unwrap_or_else(default).into();
     let folder = tempfile::tempdir().expect("a scratch folder");
-    let packages = deps.join("lib/python3.11/site-packages");
+    let packages = binah_ml::dev::deps().join("lib/python3.11/site-packages");
     copy(&packages.join("xgboost/lib"), "libxgboost.so", folder.path());
     copy(&packages.join("xgboost_cpu.libs"), "libgomp", folder.path());
 

@@ -36,6 +36,14 @@ impl PrivateMlflow {
     /// # Errors
     /// [`Error::Missing`] when MLflow is not in [`deps`].
     pub fn start(folder: &Path) -> Result<Self> {
+        Self::start_with(folder, [])
+    }
+
+    /// As [`Self::start`], with further arguments of `mlflow server`, such as `--default-artifact-root`.
+    ///
+    /// # Errors
+    /// Those of [`Self::start`].
+    pub fn start_with<'a>(folder: &Path, arguments: impl IntoIterator<Item = &'a str>) -> Result<Self> {
         let folder = create_folder(folder)?;
         let program = deps().join("bin/mlflow").canonicalize().map_err(|_| Error::Missing {
             what: format!("MLflow in {}", deps().display()),
@@ -48,7 +56,8 @@ impl PrivateMlflow {
             .args(["server", "--host", "127.0.0.1", "--port", &port.to_string(), "--workers", "1"])
             .args(["--backend-store-uri", &format!("sqlite:///{}/mlflow.db", folder.display())])
             .arg("--artifacts-destination")
-            .arg(folder.join("artifacts"));
+            .arg(folder.join("artifacts"))
+            .args(arguments);
         // The client's settings (MLFLOW_TRACKING_URI and its like) would reach the server, too.
         for (name, _) in
             std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"MLFLOW_"))

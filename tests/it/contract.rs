@@ -1,11 +1,12 @@
 //! The recorded answers of the service that we replace.
 
-use std::{path::Path, process::Command};
-
 use binah_ml::dev::portfolio::TenantProfile;
 use serde_json::json;
 
-use crate::support::{Service, TENANT_A, servers};
+use crate::{
+    python,
+    support::{Service, TENANT_A},
+};
 
 /// A service whose tenant A has trained every model.
 async fn trained_service(settings: &[(&str, &str)]) -> Service {
@@ -18,16 +19,10 @@ async fn trained_service(settings: &[(&str, &str)]) -> Service {
 }
 
 fn replay(service: &Service, secret: &str, recording: &str) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/contract");
-    let output = Command::new(servers::python())
-        .current_dir(&folder)
-        .env("JWT_SECRET", secret)
-        .args(["replay.py", &service.base, recording, "--except", "deviations.tsv"])
-        .output()
-        .expect("Python runs");
-    let text = String::from_utf8_lossy(&output.stdout);
-    print!("{recording}: {text}");
-    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    let file = |name: &str| python::below_tests("contract").join(name);
+    let mut replay = python::script("contract/replay.py");
+    replay.env("JWT_SECRET", secret).arg(&service.base).arg(file(recording));
+    let text = python::run(replay.arg("--except").arg(file("deviations.tsv")));
     let last = text.lines().last().unwrap_or_default();
     let passed: u32 = last.split(' ').next().and_then(|n| n.parse().ok()).expect("a count");
     assert!(passed > 0, "{last}");
@@ -35,18 +30,13 @@ fn replay(service: &Service, secret: &str, recording: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn development_answers_as_recorded() {
-    let service = trained_service(&[("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")]).await;
-    tokio::task::block_in_place(|| replay(&service, binah_ml::config::DEVELOPMENT_SECRET, "recorded.jsonl"));
+    let service = trained_service(&[]).await;
+    replay(&service, binah_ml::config::DEVELOPMENT_SECRET, "recorded.jsonl");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn production_answers_as_recorded() {
     let secret = "a secret of this test that is long enough";
-    let service = trained_service(&[
-        ("MLFLOW_TRACKING_URI", "http://127.0.0.1:9"),
-        ("ENVIRONMENT", "production"),
-        ("JWT_SECRET", secret),
-    ])
-    .await;
-    tokio::task::block_in_place(|| replay(&service, secret, "recorded_production.jsonl"));
+    let service = trained_service(&[("ENVIRONMENT", "production"), ("JWT_SECRET", secret)]).await;
+    replay(&service, secret, "recorded_production.jsonl");
 }

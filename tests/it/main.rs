@@ -1,9 +1,14 @@
-//! The whole service against real servers. One program, so that Postgres and MLflow start once.
+//! The service and its rooms against real servers. One program, so that Postgres and MLflow start
+//! once.
 
-#![expect(unreachable_pub, missing_docs, reason = "a program, not a library")]
+#![expect(unreachable_pub, reason = "a program, not a library")]
 
 mod architecture;
 mod contract;
 mod predicting;
+#[path = "../python/mod.rs"]
+mod python;
+mod storage;
 mod support;
+mod tracking;
 mod training;

@@ -133,8 +133,7 @@ async fn a_damaged_model_file_is_an_error_of_that_model_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_postgres_probes_answer_and_work_is_503() {
     // The discard port: nothing listens there.
-    let service =
-        Service::start_with(&[("POSTGRES_PORT", "9"), ("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")]).await;
+    let service = Service::start_with(&[("POSTGRES_PORT", "9")]).await;
     service.get("/health", TENANT_A).await.ok();
     service.get("/health/live", TENANT_A).await.ok();
     assert_eq!(service.get("/health/ready", TENANT_A).await.status, 503);

@@ -1,12 +1,15 @@
 //! Training through HTTP, from the stored records or inline rows to the registry and MLflow.
 
-use std::{process::Command, time::Duration};
+use std::time::Duration;
 
 use binah_ml::dev::portfolio::TenantProfile;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::support::{Service, TENANT_A, TENANT_B, servers};
+use crate::{
+    python,
+    support::{Service, TENANT_A, TENANT_B, servers},
+};
 
 /// Inline rows of a noisy line, with a category and missing values.
 fn rows(n: usize) -> Vec<Value> {
@@ -71,23 +74,12 @@ async fn python_loads_the_logged_model_and_predicts_the_same_numbers() {
         "uris": [trained["model_uri"], format!("models:/{TENANT_A}_cost_forecasting/1")],
         "rows": features,
     });
-    let theirs = tokio::task::block_in_place(|| python("load_xgboost.py", &input));
+    let theirs = python::run(python::script("it/python/load_xgboost.py").arg(input.to_string()));
+    let theirs: Value = serde_json::from_str(&theirs).expect("JSON");
     for (loader, values) in theirs.as_object().expect("an object") {
         let values: Vec<f64> = serde_json::from_value(values.clone()).expect("numbers");
         assert_eq!(values, ours, "{loader} predicts bit for bit what the service does");
     }
-}
-
-fn python(script: &str, input: &Value) -> Value {
-    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/python").join(script);
-    let output = Command::new(servers::python())
-        .arg(script)
-        .arg(input.to_string())
-        .env("MLFLOW_DISABLE_TELEMETRY", "true")
-        .output()
-        .expect("Python runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).expect("JSON")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -112,7 +104,7 @@ async fn a_tenant_has_its_own_models_and_rows() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_mlflow_the_model_is_there_and_tracking_is_pending() {
-    let service = Service::start_without_mlflow().await;
+    let service = Service::start_with(&[("MLFLOW_TRACKING_URI", servers::NOBODY)]).await;
     let trained = service.train(TENANT_A, "cost_forecasting", json!({"data": rows(60)})).await.ok();
     assert_eq!((&trained["status"], &trained["run_id"]), (&json!("completed"), &json!("")));
     assert!(trained["message"].as_str().expect("a text").contains("tracking is pending"), "{trained}");
@@ -189,19 +181,14 @@ async fn no_hold_out_is_in_sample_and_says_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_queue_answers_503_with_retry_after() {
-    let settings =
-        [("MLFLOW_TRACKING_URI", "http://127.0.0.1:9"), ("TRAINING_SLOTS", "1"), ("TRAINING_QUEUE", "0")];
-    let service = Service::start_with(&settings).await;
-    let long = json!({"data": rows(5000), "hyperparameters": {"n_estimators": 2000, "max_depth": 12}});
-    let (first, second) = tokio::join!(service.train(TENANT_A, "cost_forecasting", long.clone()), async {
-        // The first request holds the only slot while its job row stands as `training`.
-        loop {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            let answer = service.train(TENANT_A, "cost_forecasting", json!({"data": rows(20)})).await;
-            if answer.status != 200 {
-                break answer;
-            }
+    let service = Service::start_with(&[("TRAINING_SLOTS", "1"), ("TRAINING_QUEUE", "0")]).await;
+    let long = json!({"data": rows(3000), "hyperparameters": {"n_estimators": 500, "max_depth": 8}});
+    let (first, second) = tokio::join!(service.train(TENANT_A, "cost_forecasting", long), async {
+        // A training takes its place before it notes that it begins.
+        while service.unfinished_trainings().await == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
+        service.train(TENANT_A, "cost_forecasting", json!({"data": rows(20)})).await
     });
     first.ok();
     assert_eq!(second.status, 503, "{}", second.body);
@@ -213,8 +200,7 @@ async fn a_full_queue_answers_503_with_retry_after() {
 async fn the_same_request_gives_the_same_bytes_at_any_thread_count() {
     let mut sums = vec![];
     for threads in ["1", "2", "3"] {
-        let settings = [("MLFLOW_TRACKING_URI", "http://127.0.0.1:9"), ("TRAINING_THREADS", threads)];
-        let service = Service::start_with(&settings).await;
+        let service = Service::start_with(&[("TRAINING_THREADS", threads)]).await;
         let mut per_model = vec![];
         for model_type in ["cost_forecasting", "risk_assessment", "anomaly_detection"] {
             let mut data = rows(400);

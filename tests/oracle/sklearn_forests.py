@@ -1,4 +1,4 @@
-"""scikit-learn's answers for tests/forest_oracle.rs, as JSON on stdout.
+"""scikit-learn's answers for forest.rs, as JSON on stdout.
 
 usage: sklearn_forests.py forest TRAIN TEST   probabilities by seed, their accuracy and AUC
        sklearn_forests.py tree TRAIN TEST     probabilities of one tree over all rows and features

@@ -1,6 +1,6 @@
 """What Python's XGBoost makes of rows and models that the Rust tests hand over.
 
-Usage: xgboost_check.py regression|logistic FOLDER; tests/xgboost_oracle/python.rs writes the
+Usage: xgboost_check.py regression|logistic FOLDER; xgboost/exchange.rs writes the
 folder and reads the answer.
 """
 

@@ -1,8 +1,11 @@
-//! A service of its own for each test: own database, own model folder, port 0, shared servers.
+//! A service of its own for each test: own database, own model folder, port 0, shared servers. Its
+//! end fails the test that leaves something unfinished.
 
+pub mod database;
+mod panics;
 pub mod servers;
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
 use binah_ml::{
     app::App,
@@ -11,9 +14,10 @@ use binah_ml::{
     dev::{portfolio::TenantProfile, sample},
     storage::Database,
 };
+pub use database::TestDatabase;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{net::TcpListener, runtime::Handle, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -28,7 +32,8 @@ pub struct Service {
     http: reqwest::Client,
     stop: CancellationToken,
     served: Option<JoinHandle<()>>,
-    _models: Arc<tempfile::TempDir>,
+    test_database: TestDatabase,
+    _models: tempfile::TempDir,
 }
 
 /// An answer with its parsed body.
@@ -45,18 +50,20 @@ impl Service {
         Self::start_with(&[("MLFLOW_TRACKING_URI", servers::mlflow().await)]).await
     }
 
-    /// A service whose MLflow does not answer.
+    /// A service whose MLflow refuses every call.
     pub async fn start_without_mlflow() -> Self {
-        // The discard port: nothing listens there.
-        Self::start_with(&[("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")]).await
+        Self::start_with(&[]).await
     }
 
-    /// A service with these settings on top of the test's own.
+    /// A service with these settings on top of the test's own, which know of no MLflow.
     pub async fn start_with(settings: &[(&str, &str)]) -> Self {
-        let models = Arc::new(tempfile::tempdir().expect("a folder"));
+        panics::watch();
+        let models = tempfile::tempdir().expect("a folder");
         let mut settings: HashMap<String, String> =
             settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        servers::fresh_database().await.extend_settings(&mut settings);
+        let test_database = TestDatabase::new().await;
+        test_database.extend_settings(&mut settings);
+        settings.entry("MLFLOW_TRACKING_URI".into()).or_insert(servers::refusing_mlflow().await);
         settings.entry("MODEL_REGISTRY_PATH".into()).or_insert(models.path().display().to_string());
         settings.entry("POSTGRES_MAX_CONNECTIONS".into()).or_insert("4".into());
         let config = Config::from_lookup(&|name| settings.get(name).cloned()).expect("valid settings");
@@ -74,6 +81,7 @@ impl Service {
             http: reqwest::Client::new(),
             stop,
             served: Some(served),
+            test_database,
             _models: models,
         }
     }
@@ -119,16 +127,30 @@ impl Service {
         self.post("/api/ml/predict", tenant_id, &body).await
     }
 
-    /// Stops the service and waits for its end.
-    pub async fn stop(mut self) {
+    /// Trainings of all tenants that have begun and not ended.
+    pub async fn unfinished_trainings(&self) -> i64 {
+        sqlx::query_scalar("SELECT count(*) FROM training_jobs WHERE status IN ('queued', 'training')")
+            .fetch_one(&mut self.test_database.owner_connection().await)
+            .await
+            .expect("counts")
+    }
+
+    /// Stops the service, waits for its end and looks for what must not be left of it.
+    async fn finish(&mut self, served: JoinHandle<()>) {
         self.stop.cancel();
-        self.served.take().expect("still running").await.expect("no panic");
+        served.await.expect("serves to the end");
+        assert_eq!(self.unfinished_trainings().await, 0, "trainings are left without an end");
+        panics::assert_none();
     }
 }
 
 impl Drop for Service {
     fn drop(&mut self) {
         self.stop.cancel();
+        // A test that fails already has its message.
+        if let Some(served) = self.served.take().filter(|_| !std::thread::panicking()) {
+            tokio::task::block_in_place(|| Handle::current().block_on(self.finish(served)));
+        }
     }
 }
 

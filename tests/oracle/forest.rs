@@ -1,20 +1,17 @@
 //! Our forests beside scikit-learn's on the same rows.
-//!
-//! Needs Python with scikit-learn under `$DEPS` (default `.deps`). `--nocapture` shows the figures.
-
-#![expect(clippy::print_stdout, reason = "figures for whoever runs the oracle")]
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use binah_ml::forest::isolation_forest::{self, Contamination, IsolationForestParams};
 use binah_ml::forest::metrics::{Confusion, auc_roc};
 use binah_ml::forest::random_forest::{self, MaxFeatures, RandomForestParams};
 use binah_ml::forest::rng::Rng;
 use binah_ml::forest::{Ensemble, Evaluator, Link, Matrix};
+
+use crate::python;
 
 /// Rows with their labels.
 struct Table {
@@ -52,21 +49,15 @@ impl Table {
 
 /// Runs the oracle over the tables and parses what it prints.
 fn oracle(mode: &str, tables: &[&Table]) -> serde_json::Value {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let python =
-        std::env::var_os("DEPS").map_or_else(|| here.join(".deps"), PathBuf::from).join("bin/python");
-    assert!(python.exists(), "no {}: set DEPS to a folder with Python and scikit-learn", python.display());
     let folder = tempfile::tempdir().expect("a scratch folder");
-    let mut command = Command::new(python);
-    command.arg(here.join("tests/oracle/sklearn_forests.py")).arg(mode);
+    let mut command = python::script("oracle/sklearn_forests.py");
+    command.arg(mode);
     for (i, table) in tables.iter().enumerate() {
         let path = folder.path().join(format!("{i}.csv"));
         table.write_csv(&path);
         command.arg(path);
     }
-    let output = command.output().expect("Python starts");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).expect("JSON")
+    serde_json::from_str(&python::run(&mut command)).expect("JSON")
 }
 
 fn numbers(value: &serde_json::Value) -> Vec<f64> {

@@ -7,7 +7,11 @@ use binah_ml::{
 };
 use sqlx::{AssertSqlSafe, FromRow, query, query_as, query_scalar};
 
-use crate::support::{SERVICE, TestDatabase, cut_off_after, tenant};
+use crate::support::{
+    TENANT_A, TENANT_B, TestDatabase,
+    database::{SERVICE, cut_off_after},
+    tenant,
+};
 
 /// Every table that knows a tenant, as the catalog has it.
 #[derive(FromRow)]
@@ -71,7 +75,7 @@ async fn the_check_sees_a_naked_table() {
 /// One row of tenant A in every tenant table, by the owner.
 async fn with_rows_of_a(grant_all: bool) -> TestDatabase {
     let database = TestDatabase::new().await;
-    let a = tenant('a');
+    let a = tenant(TENANT_A);
     let mut statements = format!(
         "INSERT INTO ml_models (id, tenant_id, model_type) VALUES ('{a}', '{a}', 'x');
          INSERT INTO training_jobs (tenant_id, model_type) VALUES ('{a}', 'x');
@@ -98,7 +102,7 @@ async fn rows_of_another_tenant_can_be_neither_seen_nor_changed() {
     let database = with_rows_of_a(true).await;
     let service = database.service();
     for table in tenant_tables(&database).await.into_iter().map(|table| table.name) {
-        for (who, visible) in [('a', 1), ('b', 0)] {
+        for (who, visible) in [(TENANT_A, 1), (TENANT_B, 0)] {
             let service = &service;
             let table = &table;
             scope(tenant(who), async move {
@@ -110,7 +114,7 @@ async fn rows_of_another_tenant_can_be_neither_seen_nor_changed() {
                 assert_eq!(count, visible, "{table} as {who}");
                 for change in [
                     format!("UPDATE {table} SET tenant_id = tenant_id"),
-                    format!("DELETE FROM {table} WHERE tenant_id = '{}'", tenant('a')),
+                    format!("DELETE FROM {table} WHERE tenant_id = '{}'", tenant(TENANT_A)),
                 ] {
                     let done = affected(&mut tx, change.clone()).await.expect("runs");
                     assert_eq!(done, visible as u64, "{change} as {who}");
@@ -127,14 +131,14 @@ async fn a_row_of_another_tenant_cannot_be_written() {
     let service = database.service();
     for table in tenant_tables(&database).await.into_iter().map(|table| table.name) {
         let (service, table) = (&service, &table);
-        scope(tenant('b'), async move {
+        scope(tenant(TENANT_B), async move {
             let extra = match table.as_str() {
                 // Naming the other tenant's model must not help either.
-                "model_metadata" => format!("model_id, key) VALUES ('{0}', '{0}', 'k')", tenant('a')),
+                "model_metadata" => format!("model_id, key) VALUES ('{0}', '{0}', 'k')", tenant(TENANT_A)),
                 "ml_models" | "training_jobs" | "predictions" => {
-                    format!("model_type) VALUES ('{}', 'x')", tenant('a'))
+                    format!("model_type) VALUES ('{}', 'x')", tenant(TENANT_A))
                 }
-                _ => format!("entity_id) VALUES ('{}', 'e')", tenant('a')),
+                _ => format!("entity_id) VALUES ('{}', 'e')", tenant(TENANT_A)),
             };
             let mut tx = service.tenant_transaction("test").await.expect("begins");
             let error = affected(&mut tx, format!("INSERT INTO {table} (tenant_id, {extra}"))
@@ -143,9 +147,9 @@ async fn a_row_of_another_tenant_cannot_be_written() {
             assert!(error.to_string().contains("row-level security"), "{table}: {error}");
         })
         .await;
-        scope(tenant('a'), async move {
+        scope(tenant(TENANT_A), async move {
             let mut tx = service.tenant_transaction("test").await.expect("begins");
-            let give_away = format!("UPDATE {table} SET tenant_id = '{}'", tenant('b'));
+            let give_away = format!("UPDATE {table} SET tenant_id = '{}'", tenant(TENANT_B));
             let result = affected(&mut tx, give_away).await;
             if table == "model_metadata" {
                 assert_eq!(result.expect("the trigger puts the model's tenant back"), 1);
@@ -164,7 +168,7 @@ async fn outside_a_scope_there_is_no_door() {
     let service = database.service();
     assert!(matches!(service.tenant_transaction("test").await, Err(Error::NoTenantScope)));
     assert!(matches!(service.tenant_snapshot("test").await, Err(Error::NoTenantScope)));
-    let in_task = scope(tenant('a'), async {
+    let in_task = scope(tenant(TENANT_A), async {
         let service = service.clone();
         tokio::spawn(async move { service.tenant_transaction("test").await.map(drop) }).await
     });
@@ -180,7 +184,7 @@ async fn a_pooled_connection_keeps_no_tenant() {
         query_scalar("SELECT count(*) FROM cost_records").fetch_one(&mut *tx).await.expect("counts")
     };
     for end in ["commit", "drop", "error", "cancel"] {
-        scope(tenant('a'), async {
+        scope(tenant(TENANT_A), async {
             let mut tx = service.tenant_transaction("test").await.expect("begins");
             match end {
                 "commit" => tx.commit().await.expect("commits"),
@@ -196,8 +200,8 @@ async fn a_pooled_connection_keeps_no_tenant() {
         .await;
         // The login itself, on the same connection: no tenant is set.
         assert!(privileges::check(&service).await.expect("answers").is_empty());
-        assert_eq!(scope(tenant('b'), count(&service)).await, 0, "after {end}");
-        assert_eq!(scope(tenant('a'), count(&service)).await, 1, "after {end}");
+        assert_eq!(scope(tenant(TENANT_B), count(&service)).await, 0, "after {end}");
+        assert_eq!(scope(tenant(TENANT_A), count(&service)).await, 1, "after {end}");
     }
 }
 
@@ -206,7 +210,7 @@ async fn a_begin_that_is_cut_off_leaves_nothing_behind() {
     let database = TestDatabase::new().await;
     let service = database.service_with(1);
     for polls in 1..8 {
-        scope(tenant('a'), async {
+        scope(tenant(TENANT_A), async {
             cut_off_after(polls, service.tenant_snapshot("test")).await;
             // A transaction left open would go on as this one.
             let mut tx = service.tenant_transaction("test").await.expect("begins");
@@ -216,7 +220,7 @@ async fn a_begin_that_is_cut_off_leaves_nothing_behind() {
                 .expect("answers");
             assert_eq!(isolation, "read committed");
             query("INSERT INTO cost_records (tenant_id, entity_id) VALUES ($1, 'e')")
-                .bind(tenant('a').uuid())
+                .bind(tenant(TENANT_A).uuid())
                 .execute(&mut *tx)
                 .await
                 .expect("writes");
@@ -230,7 +234,7 @@ async fn the_service_login_is_no_more_than_a_login() {
     let database = TestDatabase::new().await;
     assert_eq!(privileges::check(&database.service()).await.expect("answers"), vec![]);
     let service = database.service();
-    scope(tenant('a'), async move {
+    scope(tenant(TENANT_A), async move {
         for forbidden in [
             "CREATE TABLE mine (id int)",
             "DELETE FROM ml_models",

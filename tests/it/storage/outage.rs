@@ -6,7 +6,7 @@ use binah_ml::{
 };
 use sqlx::query_scalar;
 
-use crate::support::{SERVICE, TestDatabase, tenant};
+use crate::support::{TENANT_A, TestDatabase, database::SERVICE, tenant};
 
 #[tokio::test]
 async fn dead_connections_in_the_pool_reach_no_request() {
@@ -30,7 +30,7 @@ async fn dead_connections_in_the_pool_reach_no_request() {
             assert_eq!(one, 1);
         }
     };
-    scope(tenant('a'), work).await;
+    scope(tenant(TENANT_A), work).await;
 }
 
 #[tokio::test]
@@ -40,7 +40,8 @@ async fn a_server_that_is_away_is_unavailable_not_internal() {
     let pool = PoolConfig { acquire_timeout: std::time::Duration::from_millis(200), ..PoolConfig::default() };
     let service = Database::new(&away, &pool);
     assert_eq!(service.ping().await.expect_err("nobody listens").code(), "unavailable");
-    let error = scope(tenant('a'), service.tenant_transaction("test")).await.expect_err("nobody listens");
+    let error =
+        scope(tenant(TENANT_A), service.tenant_transaction("test")).await.expect_err("nobody listens");
     assert_eq!(error.code(), "unavailable");
     assert_eq!(error.to_string(), "Postgres is not available");
 }

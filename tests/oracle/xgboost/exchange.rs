@@ -1,14 +1,14 @@
-//! Runs `tests/oracle/xgboost_check.py`; numbers travel as little-endian f32 files.
+//! Asks `xgboost_check.py`; numbers travel as little-endian f32 files.
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use binah_ml::xgboost::{Params, Trained};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::data::Table;
+use super::data::Table;
+use crate::python;
 
 /// What Python's XGBoost makes of the same rows.
 pub(crate) struct Answer {
@@ -73,15 +73,7 @@ pub(crate) fn logistic(rows: &Table) -> (Vec<u8>, Vec<f32>) {
 
 fn run(folder: &Path, command: &str, request: serde_json::Value) {
     fs::write(folder.join("request.json"), request.to_string()).expect("writable");
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oracle/xgboost_check.py");
-    let python = crate::deps().join("bin/python");
-    let output = Command::new(&python)
-        .args([script, command])
-        .arg(folder)
-        .env("OMP_WAIT_POLICY", "passive")
-        .output()
-        .unwrap_or_else(|error| panic!("{} (set DEPS): {error}", python.display()));
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    python::run(python::script("oracle/xgboost_check.py").arg(command).arg(folder));
 }
 
 fn write(folder: &Path, name: &str, table: &Table) {

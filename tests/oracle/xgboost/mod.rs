@@ -1,17 +1,14 @@
 //! Training through the FFI against Python's XGBoost, and the promises of `xgboost::train`.
-//!
-//! Needs the Python environment named by `DEPS` (default `.deps`); figures are printed with
-//! `cargo test --test xgboost_oracle -- --nocapture`.
 
 mod data;
-mod python;
+mod exchange;
 mod training;
 mod walk;
 
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 
+use binah_ml::dev;
 use binah_ml::forest::Ensemble;
 use binah_ml::forest::codec::xgboost_json;
 use binah_ml::xgboost::{Library, Params, Search, Trained, train};
@@ -21,13 +18,8 @@ use walk::margins;
 
 const SEED: u64 = 42;
 
-fn deps() -> PathBuf {
-    let default = || concat!(env!("CARGO_MANIFEST_DIR"), "/.deps").into();
-    std::env::var_os("DEPS").unwrap_or_else(default).into()
-}
-
 fn library() -> Library {
-    Library::open(&Search { library: None, deps: Some(deps()) }).expect("libxgboost in DEPS")
+    Library::open(&Search { library: None, deps: Some(dev::deps()) }).expect("libxgboost in DEPS")
 }
 
 fn threads(n: usize) -> NonZeroUsize {
@@ -50,7 +42,7 @@ fn differing(ours: &[f32], theirs: &[f32]) -> usize {
 /// prediction of `unseen` from our files, and Python's own model must have the same trees.
 fn compare(name: &str, training: &Table, validation: &Table, unseen: &Table, params: &Params) {
     let trained = fit(training, Some(validation), params, 2);
-    let answer = python::check(&trained, training, validation, unseen, params, SEED);
+    let answer = exchange::check(&trained, training, validation, unseen, params, SEED);
     let ours = margins(&trained.ensemble, &unseen.features);
     assert_eq!(ours.len(), 10_000);
 
@@ -153,7 +145,7 @@ fn real_house_sales_are_bit_equal_in_python() {
 #[test]
 fn python_s_logistic_models_are_read_bit_equal() {
     let rows = data::generated(3_000, 7);
-    let (model, theirs) = python::logistic(&rows);
+    let (model, theirs) = exchange::logistic(&rows);
     let model = xgboost_json::decode(&model).expect("XGBoost wrote it");
     assert_eq!(model.ensemble.link, binah_ml::forest::Link::Logistic);
     assert_eq!(differing(&margins(&model.ensemble, &rows.features), &theirs), 0);

@@ -4,30 +4,17 @@ use std::ffi::OsStr;
 use std::fs;
 
 use binah_ml::tracking::{Feature, FeatureKind, Flavor, ModelFolder};
-use tokio::process::Command;
 
-use super::{server, tracker, training};
-
-async fn python(script: &str, arguments: &[&OsStr]) {
-    let path = format!("{}/tests/tracking/{script}", env!("CARGO_MANIFEST_DIR"));
-    let output = Command::new(server::program("python"))
-        .arg(path)
-        .args(arguments)
-        .kill_on_drop(true)
-        .output()
-        .await
-        .expect("Python runs");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(output.status.success(), "{script}: {}{}", text(&output.stdout), text(&output.stderr));
-}
+use super::{tracker, training};
+use crate::python;
 
 #[tokio::test]
 async fn python_loads_a_booster_and_predicts_the_same() {
-    let uri = server::uri().await;
+    let uri = super::uri().await;
     let tracker = tracker(&uri);
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path();
-    python("train_booster.py", &[path.as_os_str()]).await;
+    python::run(python::script("it/python/train_booster.py").arg(path));
 
     let forest = training();
     let mut boosted = training();
@@ -56,7 +43,7 @@ async fn python_loads_a_booster_and_predicts_the_same() {
     alias.await.expect("sets the alias");
 
     let (model_uri, name, forest_uri) = (boosted.model_uri, boosted.registered_model, forest.model_uri);
-    let arguments =
-        [uri.as_str().as_ref(), path.as_os_str(), model_uri.as_ref(), name.as_ref(), forest_uri.as_ref()];
-    python("load_models.py", &arguments).await;
+    let arguments: [&OsStr; 5] =
+        [uri.as_str().as_ref(), path.as_ref(), model_uri.as_ref(), name.as_ref(), forest_uri.as_ref()];
+    python::run(python::script("it/python/load_models.py").args(arguments));
 }

@@ -7,7 +7,7 @@ use reqwest::Url;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{server, tracker, training};
+use super::{tracker, training};
 
 /// MLflow's own answer, past our client.
 async fn rest(uri: &Url, call: &str, body: Option<Value>) -> Value {
@@ -33,7 +33,7 @@ fn value<'a>(list: &'a Value, key: &str) -> Option<&'a Value> {
 
 #[tokio::test]
 async fn a_training_is_complete_and_logged_once() {
-    let uri = server::uri().await;
+    let uri = super::uri().await;
     let (tracker, training) = (tracker(&uri), training());
     let tracked = tracker.log(&training).await.expect("logs");
     assert_eq!(tracked.model_uri, format!("runs:/{}/model", tracked.run_id));
@@ -110,7 +110,7 @@ async fn a_training_is_complete_and_logged_once() {
 /// Two services (two caches) start with the same new tenant at once.
 #[tokio::test]
 async fn concurrent_trainings_share_experiment_and_model() {
-    let uri = server::uri().await;
+    let uri = super::uri().await;
     let config = TrackerConfig::new(ClientConfig::new(uri.clone()), format!("race-{}", Uuid::new_v4()));
     let trackers = [config.clone(), config].map(|config| Tracker::new(config).expect("a tracker"));
     let first = training();
@@ -131,7 +131,7 @@ async fn concurrent_trainings_share_experiment_and_model() {
 
 #[tokio::test]
 async fn a_log_that_broke_off_is_taken_up() {
-    let uri = server::uri().await;
+    let uri = super::uri().await;
     let (tracker, training) = (tracker(&uri), training());
     // Every prefix of the steps, as if the process had died after it; then all of it.
     let opened = tracker.open(&training).await.expect("opens");
@@ -157,7 +157,7 @@ async fn a_log_that_broke_off_is_taken_up() {
 
 #[tokio::test]
 async fn a_refused_training_is_marked_failed_and_still_taken_up() {
-    let uri = server::uri().await;
+    let uri = super::uri().await;
     let (tracker, mut training) = (tracker(&uri), training());
     let good = std::mem::replace(&mut training.files, vec![ArtifactFile::new("../escape", "x")]);
     let error = tracker.log(&training).await.expect_err("refuses the path");
@@ -173,7 +173,7 @@ async fn a_refused_training_is_marked_failed_and_still_taken_up() {
 
 #[tokio::test]
 async fn a_deleted_experiment_is_restored() {
-    let uri = server::uri().await;
+    let uri = super::uri().await;
     let (tracker, mut training) = (tracker(&uri), training());
     let before = tracker.log(&training).await.expect("logs");
     let info = run(&uri, &before.run_id).await["info"].take();
@@ -186,11 +186,7 @@ async fn a_deleted_experiment_is_restored() {
 
 #[tokio::test]
 async fn an_old_experiment_with_a_server_folder_gets_its_files() {
-    if std::env::var_os("TEST_MLFLOW_URI").is_some() {
-        eprintln!("skipped: needs a server that shares our file system");
-        return;
-    }
-    let uri = server::uri().await;
+    let uri = super::uri().await;
     let training = training();
     let folder = tempfile::tempdir().expect("a folder");
     let name = format!("old-{}", training.job_id);
@@ -199,9 +195,7 @@ async fn an_old_experiment_with_a_server_folder_gets_its_files() {
         "artifact_location": folder.path(),
     });
     rest(&uri, "experiments/create", Some(body)).await;
-    let config =
-        binah_ml::tracking::TrackerConfig::new(binah_ml::tracking::ClientConfig::new(uri.clone()), name);
-    let tracker = binah_ml::tracking::Tracker::new(config).expect("a tracker");
+    let tracker = Tracker::new(TrackerConfig::new(ClientConfig::new(uri), name)).expect("a tracker");
     let tracked = tracker.log(&training).await.expect("logs");
     let files = tracker.client().list_artifacts(&tracked.run_id, "model").await.expect("lists");
     assert!(files.contains(&"model/MLmodel".to_owned()), "{files:?}");

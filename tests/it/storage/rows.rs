@@ -10,7 +10,7 @@ use binah_ml::{
 use chrono::DateTime;
 use sqlx::{AssertSqlSafe, Row, query};
 
-use crate::support::{TestDatabase, cut_off_after, tenant};
+use crate::support::{TENANT_A, TENANT_B, TestDatabase, database::cut_off_after, tenant};
 
 fn model_type(name: &str) -> ModelType {
     ModelType::parse(name).expect("known")
@@ -51,7 +51,7 @@ async fn row_by_row(database: &TestDatabase) -> Vec<(Vec<Option<f64>>, Option<St
         "SELECT project_size_sqft::float8, num_units::float8, location_tier::float8, year::float8, total_cost::float8,
                 property_type, extract(epoch FROM observed_at)::float8
            FROM cost_records WHERE tenant_id = '{}' ORDER BY id",
-        tenant('a')
+        tenant(TENANT_A)
     );
     let rows = query(AssertSqlSafe(statement)).fetch_all(&mut database.owner_connection().await).await;
     let rows = rows.expect("reads");
@@ -71,16 +71,17 @@ async fn copy_reads_what_reading_row_by_row_reads() {
     let service = database.service();
     let cost = model_type("cost_forecasting");
     let n = 25_000;
-    for who in ['b', 'a'] {
+    for who in [TENANT_B, TENANT_A] {
         scope(tenant(who), async {
             let mut tx = service.tenant_transaction("test").await.expect("begins");
-            let inserted = records::insert(&mut tx, cost, cost_records(if who == 'a' { n } else { 7 })).await;
-            assert_eq!(inserted.expect("inserts"), if who == 'a' { n.into() } else { 7 });
+            let inserted =
+                records::insert(&mut tx, cost, cost_records(if who == TENANT_A { n } else { 7 })).await;
+            assert_eq!(inserted.expect("inserts"), if who == TENANT_A { n.into() } else { 7 });
             tx.commit().await.expect("commits");
         })
         .await;
     }
-    let table = scope(tenant('a'), postgres::load(&service, cost, 25_000)).await.expect("loads");
+    let table = scope(tenant(TENANT_A), postgres::load(&service, cost, 25_000)).await.expect("loads");
     let names: Vec<_> = table.columns.iter().map(|column| column.name.as_str()).collect();
     assert_eq!(names, ["project_size_sqft", "num_units", "location_tier", "property_type", "year"]);
     let rows = row_by_row(&database).await;
@@ -119,7 +120,7 @@ async fn every_record_table_reads_and_clears() {
             observed_at: None,
             values: vec![Cell::Number(value); width],
         };
-        scope(tenant('a'), async {
+        scope(tenant(TENANT_A), async {
             let mut tx = service.tenant_transaction("test").await.expect("begins");
             records::insert(&mut tx, model_type, [record(1.0), record(0.0)]).await.expect("inserts");
             tx.commit().await.expect("commits");
@@ -153,11 +154,11 @@ async fn a_column_of_another_type_is_read_as_the_catalog_means_it() {
              INSERT INTO cost_records (tenant_id, entity_id, property_type, project_size_sqft, num_units, year,
                  location_tier, observed_at) VALUES ('{0}', 'e', 2, 1234567.0625, 'many', '1970-01-11', true, '1970-01-02'),
                  ('{0}', 'e', 9, -0.5, NULL, 'infinity', false, NULL)",
-            tenant('a')
+            tenant(TENANT_A)
         ))
         .await;
     let service = database.service();
-    let table = scope(tenant('a'), postgres::load(&service, model_type("cost_forecasting"), 10)).await;
+    let table = scope(tenant(TENANT_A), postgres::load(&service, model_type("cost_forecasting"), 10)).await;
     let table = table.expect("loads");
     assert_eq!(numeric(&table, "project_size_sqft"), [1_234_567.062_5_f64 as f32, -0.5]);
     assert_eq!(numeric(&table, "location_tier"), [1.0, 0.0]);
@@ -177,7 +178,7 @@ async fn a_read_that_is_cut_off_disturbs_nobody() {
     let database = TestDatabase::new().await;
     let service = database.service_with(1);
     let cost = model_type("cost_forecasting");
-    scope(tenant('a'), async {
+    scope(tenant(TENANT_A), async {
         let mut tx = service.tenant_transaction("test").await.expect("begins");
         records::insert(&mut tx, cost, cost_records(20_000)).await.expect("inserts");
         tx.commit().await.expect("commits");
@@ -201,7 +202,7 @@ async fn an_identifier_is_no_category() {
         values[3] = Cell::Text(format!("kind {i}"));
         Record { entity_id: "e".into(), observed_at: None, values }
     });
-    scope(tenant('a'), async {
+    scope(tenant(TENANT_A), async {
         let mut tx = service.tenant_transaction("test").await.expect("begins");
         records::insert(&mut tx, cost, rows).await.expect("inserts");
         tx.commit().await.expect("commits");
@@ -211,7 +212,7 @@ async fn an_identifier_is_no_category() {
     .await;
 }
 
-/// `cargo test --release --test storage throughput -- --ignored --nocapture`
+/// `cargo test --release --test it throughput -- --ignored --nocapture`
 #[tokio::test]
 #[ignore = "a measurement, not a check"]
 #[expect(clippy::print_stdout, reason = "the figures are its purpose")]
@@ -220,7 +221,7 @@ async fn throughput() {
     let service = database.service();
     let cost = model_type("cost_forecasting");
     let n = 1_000_000;
-    scope(tenant('a'), async {
+    scope(tenant(TENANT_A), async {
         let started = std::time::Instant::now();
         let mut tx = service.tenant_transaction("test").await.expect("begins");
         records::insert(&mut tx, cost, cost_records(n)).await.expect("inserts");

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use sqlx::{query_as, query_scalar};
 use uuid::Uuid;
 
-use crate::support::{TestDatabase, caller, tenant};
+use crate::support::{TENANT_A, TENANT_B, TestDatabase, database::caller, tenant};
 
 struct Bench {
     database: TestDatabase,
@@ -99,7 +99,7 @@ impl Bench {
 #[tokio::test]
 async fn a_registered_model_comes_back_as_it_was() {
     let bench = Bench::new().await;
-    let (a, b) = (tenant('a'), tenant('b'));
+    let (a, b) = (tenant(TENANT_A), tenant(TENANT_B));
     let first = bench.train(a).await;
     let second = bench.train(a).await;
     assert_eq!((first.version, second.version), (1, 2));
@@ -140,8 +140,8 @@ async fn a_registered_model_comes_back_as_it_was() {
 #[tokio::test]
 async fn what_is_not_there_says_what_to_do() {
     let bench = Bench::new().await;
-    let of_b = bench.train(tenant('b')).await;
-    scope(tenant('a'), async {
+    let of_b = bench.train(tenant(TENANT_B)).await;
+    scope(tenant(TENANT_A), async {
         let find = async |version: VersionSelector| {
             bench.registry.find(cost(), &version).await.expect_err("nothing there").to_string()
         };
@@ -168,7 +168,7 @@ async fn concurrent_trainings_count_without_gap_or_double() {
     let bench = std::sync::Arc::new(Bench::new().await);
     let trainings = (0..24).map(|i| {
         let bench = bench.clone();
-        tokio::spawn(async move { bench.train(tenant(if i % 2 == 0 { 'a' } else { 'b' })).await })
+        tokio::spawn(async move { bench.train(tenant(if i % 2 == 0 { TENANT_A } else { TENANT_B })).await })
     });
     let mut versions = std::collections::BTreeMap::<_, Vec<i32>>::new();
     for model in futures::future::join_all(trainings).await {
@@ -184,11 +184,11 @@ async fn concurrent_trainings_count_without_gap_or_double() {
 #[tokio::test]
 async fn a_damaged_file_fails_that_model_only() {
     let bench = Bench::new().await;
-    let (good, bad) = (bench.train(tenant('a')).await, bench.train(tenant('a')).await);
+    let (good, bad) = (bench.train(tenant(TENANT_A)).await, bench.train(tenant(TENANT_A)).await);
     let path = bench.folder.path().join("registry/models").join(&bad.artifacts["model.bml"].path);
     assert!(path.ends_with(format!("{}/cost_forecasting/{}/model.bml", bad.tenant, bad.id)));
     let mut foreign = bad.clone();
-    foreign.tenant = tenant('b');
+    foreign.tenant = tenant(TENANT_B);
     for damage in ["changed", "missing", "not listed", "foreign"] {
         let error = match damage {
             "changed" => {
@@ -213,8 +213,8 @@ async fn a_damaged_file_fails_that_model_only() {
 #[tokio::test]
 async fn a_training_that_has_ended_registers_nothing() {
     let bench = Bench::new().await;
-    let user = caller(tenant('a'), "cccccccc-cccc-cccc-cccc-cccccccccccc");
-    scope(tenant('a'), async {
+    let user = caller(tenant(TENANT_A), "cccccccc-cccc-cccc-cccc-cccccccccccc");
+    scope(tenant(TENANT_A), async {
         let cancelled = bench.start(&user).await;
         bench.jobs.cancel(cancelled).await.expect("cancels");
         assert!(matches!(bench.register(cancelled, &user).await, Err(Error::Cancelled)));
@@ -244,7 +244,7 @@ async fn a_training_that_has_ended_registers_nothing() {
 async fn a_prediction_is_kept_whatever_it_holds() {
     let bench = Bench::new().await;
     let features = json!({"name\u{0}": "nul \u{0} inside", "size": 1e300});
-    scope(tenant('a'), async {
+    scope(tenant(TENANT_A), async {
         let mut tx = bench.service.tenant_transaction("predict").await.expect("begins");
         let new = prediction_log::NewPrediction {
             id: Uuid::nil(),

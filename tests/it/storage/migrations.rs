@@ -11,7 +11,11 @@ use binah_ml::{
 };
 use sqlx::{query_as, query_scalar};
 
-use crate::support::{SERVICE, connect, empty_database, run, service_login, tenant};
+use crate::support::{
+    TENANT_A, TENANT_B, TestDatabase,
+    database::{SERVICE, connect, empty_database, run, service_login},
+    tenant,
+};
 
 #[tokio::test]
 async fn the_first_run_creates_and_the_second_changes_nothing() {
@@ -97,7 +101,7 @@ async fn a_role_that_is_more_than_a_login_is_left_alone() {
         if tables.contains("ml_models")),
         "{findings:?}"
     );
-    assert!(findings[0].to_string().contains("POSTGRES_APP_USER"));
+    assert!(findings[0].to_string().contains("POSTGRES_USER"));
     run(&owner, &format!("DROP ROLE {name}")).await;
 }
 
@@ -105,7 +109,7 @@ async fn a_role_that_is_more_than_a_login_is_left_alone() {
 async fn a_database_without_tables_is_reported() {
     let owner = empty_database().await;
     run(&owner.with_database("postgres"), &format!("CREATE DATABASE {}", owner.database)).await;
-    crate::support::TestDatabase::new().await;
+    TestDatabase::new().await;
     let service = Database::new(&owner.with_login(service_login()), &PoolConfig::default());
     let findings = privileges::check(&service).await.expect("connects");
     assert_eq!(findings, [Finding::NotMigrated(SERVICE.to_owned())]);
@@ -115,7 +119,7 @@ async fn a_database_without_tables_is_reported() {
 async fn tables_of_the_old_service_are_adopted_with_their_rows() {
     let owner = empty_database().await;
     run(&owner.with_database("postgres"), &format!("CREATE DATABASE {}", owner.database)).await;
-    let a = tenant('a');
+    let a = tenant(TENANT_A);
     let old = format!(
         "CREATE TABLE ml_models (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), tenant_id uuid NOT NULL,
             model_type varchar(50) NOT NULL, model_name varchar(255) NOT NULL, model_version varchar(50) NOT NULL,
@@ -145,6 +149,6 @@ async fn tables_of_the_old_service_are_adopted_with_their_rows() {
         };
         binah_ml::auth::tenant::scope(tenant(who), read).await
     };
-    assert_eq!(count('a').await, (1, 1, Some(1)));
-    assert_eq!(count('b').await, (0, 0, None));
+    assert_eq!(count(TENANT_A).await, (1, 1, Some(1)));
+    assert_eq!(count(TENANT_B).await, (0, 0, None));
 }

@@ -7,4 +7,3 @@ mod outage;
 mod platform;
 mod registry;
 mod rows;
-mod support;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use binah_ml::forest::Matrix;
+use binah_ml::forest::{Matrix, rng::Rng};
 use binah_ml::xgboost::Dataset;
 
 /// Features and target with all that a [`Dataset`] borrows.
@@ -33,48 +33,27 @@ impl Table {
     }
 }
 
-/// SplitMix64 (Steele, Lea, Flood 2014).
-struct Rng(u64);
-
-impl Rng {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// In `[0, 1)`.
-    fn uniform(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
-
-    /// Mean 0, variance 1.
-    fn normal(&mut self) -> f64 {
-        (0..12).map(|_| self.uniform()).sum::<f64>() - 6.0
-    }
+/// Mean 0, variance 1.
+fn normal(rng: &mut Rng) -> f64 {
+    (0..12).map(|_| rng.unit()).sum::<f64>() - 6.0
 }
 
 /// Five numeric columns of different scales and two categorical ones (3 and 40 categories), 8 % of
 /// the values missing, and a target that needs them all.
 pub(crate) fn generated(n_rows: usize, seed: u64) -> Table {
-    let mut rng = Rng(seed);
+    let mut rng = Rng::new(seed);
     let mut columns = vec![Vec::new(); 7];
     let mut target = Vec::with_capacity(n_rows);
     for _ in 0..n_rows {
-        let numeric: Vec<f64> = (0..5).map(|j| rng.normal() * 10_f64.powi(2 * j - 4)).collect();
+        let numeric: Vec<f64> = (0..5).map(|j| normal(&mut rng) * 10_f64.powi(2 * j - 4)).collect();
         let (small, large) = (rng.below(3), rng.below(40));
         let effect = [3.0, -1.0, 0.5][small as usize] + f64::from(u32::from(large.is_multiple_of(7))) * 2.0;
         let y =
             numeric[0] * 1e4 * (1.0 + effect) + (numeric[1] * 1e2).sin() * 4.0 + effect + numeric[4] * 1e-4;
-        target.push((y + 0.5 * rng.normal()) as f32);
-        let values = numeric.into_iter().chain([small as f64, large as f64]);
+        target.push((y + 0.5 * normal(&mut rng)) as f32);
+        let values = numeric.into_iter().chain([f64::from(small), f64::from(large)]);
         for (column, value) in columns.iter_mut().zip(values) {
-            column.push(if rng.uniform() < 0.08 { f32::NAN } else { value as f32 });
+            column.push(if rng.unit() < 0.08 { f32::NAN } else { value as f32 });
         }
     }
     let names = ["a", "b \"quoted\"", "base_score", "größe", "e", "kind", "district"];
@@ -116,8 +95,8 @@ pub(crate) fn ames(path: &Path) -> Option<Table> {
 /// `n_rows` rows drawn from `table`, with a tenth of the values missing and a hundredth of the
 /// categories unknown.
 pub(crate) fn with_gaps(table: &Table, n_rows: usize) -> Table {
-    let mut rng = Rng(11);
-    let rows: Vec<_> = (0..n_rows).map(|_| rng.below(table.target.len() as u64) as usize).collect();
+    let mut rng = Rng::new(11);
+    let rows: Vec<_> = (0..n_rows).map(|_| rng.below(table.target.len() as u32) as usize).collect();
     let drawn = table.take(&rows);
     let columns: Vec<Vec<f32>> = (0..drawn.names.len())
         .map(|j| {

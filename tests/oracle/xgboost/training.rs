@@ -6,7 +6,7 @@ use binah_ml::xgboost::dataset::DatasetError;
 use binah_ml::xgboost::library::OLDEST_VERSION;
 use binah_ml::xgboost::{Params, TrainError, train};
 
-use crate::{SEED, data, fit, library, threads};
+use super::{SEED, data, fit, library, threads};
 
 fn drawn() -> Params {
     Params { n_estimators: 60, max_depth: 8, subsample: 0.8, colsample_bytree: 0.7, ..Params::default() }

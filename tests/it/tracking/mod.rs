@@ -3,7 +3,6 @@
 mod faults;
 mod python;
 mod runs;
-mod server;
 
 use binah_ml::tracking::{
     ArtifactFile, ClientConfig, Dataset, Feature, FeatureKind, Flavor, ModelFolder, RetryPolicy, Tracker,
@@ -13,6 +12,13 @@ use chrono::{DateTime, Utc};
 use reqwest::Url;
 use std::time::Duration;
 use uuid::Uuid;
+
+use crate::support::servers;
+
+/// The shared MLflow.
+async fn uri() -> Url {
+    servers::mlflow().await.parse().expect("an address")
+}
 
 /// A tracker with short pauses and an experiment of its own.
 fn tracker(uri: &Url) -> Tracker {

@@ -3,12 +3,12 @@
 use binah_ml::{auth::tenant::scope, catalog::ModelType, inference::VersionSelector, registry::resolve};
 use sqlx::{query_as, query_scalar};
 
-use crate::support::{TestDatabase, tenant};
+use crate::support::{TENANT_A, TENANT_B, TestDatabase, tenant};
 
 #[tokio::test]
 async fn fixtures_insert_several_rows_with_nulls() {
     let database = TestDatabase::new().await;
-    let (a, b) = (tenant('a'), tenant('b'));
+    let (a, b) = (tenant(TENANT_A), tenant(TENANT_B));
     let fixtures = format!(
         "INSERT INTO ml_models (id, tenant_id, model_type, model_name, model_version, mlflow_run_id,
              mlflow_model_uri, status, metrics, hyperparameters, created_by) VALUES
@@ -68,7 +68,7 @@ async fn a_version_is_read_from_every_spelling() {
         let read: Option<i32> = query_scalar(
             "INSERT INTO ml_models (tenant_id, model_type, model_version) VALUES ($1, 'x', $2) RETURNING version",
         )
-        .bind(tenant('a').uuid())
+        .bind(tenant(TENANT_A).uuid())
         .bind(text)
         .fetch_one(&mut owner)
         .await
@@ -84,7 +84,7 @@ async fn a_status_is_one_of_the_known() {
     for table in ["ml_models", "training_jobs"] {
         let statement =
             format!("INSERT INTO {table} (tenant_id, model_type, status) VALUES ($1, 'x', 'done')");
-        let insert = sqlx::query(sqlx::AssertSqlSafe(statement)).bind(tenant('a').uuid());
+        let insert = sqlx::query(sqlx::AssertSqlSafe(statement)).bind(tenant(TENANT_A).uuid());
         let error = insert.execute(&mut owner).await.expect_err("an unknown status");
         assert!(error.to_string().contains("check constraint"), "{error}");
     }

@@ -1,0 +1,11 @@
+//! Our trees beside scikit-learn's and XGBoost's own on the same rows.
+//!
+//! Figures are printed with `cargo test --test oracle -- --nocapture`.
+
+#![expect(unreachable_pub, reason = "a program, not a library")]
+#![expect(clippy::print_stdout, reason = "figures for whoever runs the oracle")]
+
+mod forest;
+#[path = "../python/mod.rs"]
+mod python;
+mod xgboost;
