@@ -240,3 +240,17 @@ async fn a_client_that_hangs_up_loses_the_answer_and_not_the_model() {
     }
     panic!("the training did not go on");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stalling_mlflow_delays_the_answer_by_a_bounded_time() {
+    // Accepts connections and never answers.
+    let stalled = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let uri = format!("http://{}", stalled.local_addr().expect("an address"));
+    let settings = [("MLFLOW_TRACKING_URI", uri.as_str()), ("MLFLOW_WAIT_SECONDS", "1")];
+    let service = Service::start_with(&settings).await;
+    // The client's own timeout of a request is a minute.
+    let training = service.train(TENANT_A, "cost_forecasting", json!({"data": rows(40)}));
+    let trained = tokio::time::timeout(Duration::from_secs(30), training).await.expect("bounded").ok();
+    assert_eq!(trained["run_id"], "");
+    assert!(trained["message"].as_str().expect("a text").contains("tracking is pending"), "{trained}");
+}
