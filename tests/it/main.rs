@@ -6,6 +6,7 @@
 mod architecture;
 mod contract;
 mod predicting;
+mod process;
 #[path = "../python/mod.rs"]
 mod python;
 mod storage;
