@@ -18,8 +18,8 @@ fn rows(n: usize) -> Vec<Value> {
         let kind = ["a", "b", "c"][i % 3];
         let noise = (i * 7919 % 13) as f64;
         json!({
-            "size": if i % 11 == 0 { Value::Null } else { json!(size) },
-            "kind": if i % 17 == 0 { Value::Null } else { json!(kind) },
+            "size": if i.is_multiple_of(11) { Value::Null } else { json!(size) },
+            "kind": if i.is_multiple_of(17) { Value::Null } else { json!(kind) },
             "total_cost": 1000.0 + 50.0 * size + 300.0 * (i % 3) as f64 + noise,
         })
     };
