@@ -14,6 +14,9 @@ pub mod features;
 pub mod forest;
 pub mod inference;
 pub mod telemetry;
+pub mod jobs;
+pub mod registry;
+pub mod storage;
 pub mod training;
 
 pub use error::{Error, Result};

@@ -1,6 +1,7 @@
 //! Rows as typed columns: where training data and a prediction's input become numbers.
 
 pub mod inline;
+pub mod postgres;
 pub mod schema;
 pub mod table;
 

@@ -1,0 +1,145 @@
+//! Models and their versions: rows in `ml_models`, bytes in the artifact store.
+//!
+//! A version becomes visible in one transaction, after its files are safe; a file is read only
+//! against the checksum of its row.
+
+mod artifacts;
+mod metrics;
+mod model;
+mod register;
+
+use serde_json::Value;
+use sqlx::query;
+use uuid::Uuid;
+
+pub use artifacts::{Artifact, ArtifactStore, Artifacts};
+pub use metrics::{ModelMetrics, VersionMetrics};
+pub use model::ModelRecord;
+pub use register::NewModel;
+
+use crate::{
+    Error, Result,
+    catalog::ModelType,
+    inference::VersionSelector,
+    storage::{Database, TenantTransaction, storable_text},
+};
+
+/// The registry of the tenant whose scope is open. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Registry {
+    database: Database,
+    store: ArtifactStore,
+}
+
+impl Registry {
+    /// A registry over both halves.
+    #[must_use]
+    pub fn new(database: Database, store: ArtifactStore) -> Self {
+        Self { database, store }
+    }
+
+    /// Where the models' files are.
+    #[must_use]
+    pub fn store(&self) -> &ArtifactStore {
+        &self.store
+    }
+
+    /// Keeps the files and makes the model the newest version of its type; completes its job.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] if the job has ended meanwhile; [`Error::Unavailable`] if Postgres or
+    /// the store is away. No version is then visible.
+    pub async fn register(&self, new: NewModel<'_>) -> Result<ModelRecord> {
+        register::register(self, new).await
+    }
+
+    /// The model that a request means, in a transaction of its own.
+    ///
+    /// # Errors
+    /// As [`resolve`].
+    pub async fn find(&self, model_type: ModelType, version: &VersionSelector) -> Result<ModelRecord> {
+        let mut transaction = self.database.tenant_snapshot("registry_find").await?;
+        let record = resolve(&mut transaction, model_type, version).await?;
+        transaction.commit().await?;
+        Ok(record)
+    }
+
+    /// The model of that id, whatever its status; a row that the platform inserted has no artifacts.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if the tenant has no such model of a known type.
+    pub async fn get(&self, model_id: Uuid) -> Result<ModelRecord> {
+        let mut transaction = self.database.tenant_snapshot("registry_get").await?;
+        let record = model::by_id(&mut transaction, model_id).await?;
+        transaction.commit().await?;
+        record.ok_or_else(|| Error::NotFound(format!("Model '{model_id}' not found")))
+    }
+
+    /// The bytes of one file of a model.
+    ///
+    /// # Errors
+    /// [`Error::CorruptArtifact`] if it is missing, changed, or another tenant's.
+    pub async fn read(&self, model: &ModelRecord, file: &str) -> Result<bytes::Bytes> {
+        self.store.get(model, file).await
+    }
+
+    /// Notes the MLflow run, also on the job.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn link_run(
+        &self,
+        model_id: Uuid,
+        run_id: &str,
+        model_uri: &str,
+        registered_version: Option<&str>,
+    ) -> Result<()> {
+        let mut transaction = self.database.tenant_transaction("registry_link_run").await?;
+        query(
+            "WITH model AS (
+                 UPDATE ml_models SET mlflow_run_id = $2, mlflow_model_uri = $3,
+                        mlflow_registered_version = coalesce($4, mlflow_registered_version), updated_at = now()
+                  WHERE id = $1)
+             UPDATE training_jobs SET mlflow_run_id = $2, updated_at = now() WHERE model_id = $1",
+        )
+        .bind(model_id)
+        .bind(&*storable_text(run_id))
+        .bind(&*storable_text(model_uri))
+        .bind(registered_version)
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await
+    }
+
+    /// Metrics of the newest version and of those before it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if the tenant has no model of that type yet.
+    pub async fn metrics(&self, model_type: ModelType) -> Result<ModelMetrics> {
+        let mut transaction = self.database.tenant_snapshot("registry_metrics").await?;
+        let metrics = metrics::of(&mut transaction, model_type).await?;
+        transaction.commit().await?;
+        metrics.ok_or_else(|| model::not_found(model_type, &VersionSelector::Latest))
+    }
+}
+
+/// The model that a request means: the highest ready version, or the given one, ready or deprecated.
+/// Rows without artifacts, as the platform inserts them, cannot be loaded and do not count.
+///
+/// # Errors
+/// [`Error::NotFound`], which says to train first if the tenant has no model of that type.
+pub async fn resolve(
+    transaction: &mut TenantTransaction,
+    model_type: ModelType,
+    version: &VersionSelector,
+) -> Result<ModelRecord> {
+    model::resolve(transaction, model_type, version).await
+}
+
+/// A JSON object, or an empty one for anything else.
+fn object(value: Option<Value>) -> serde_json::Map<String, Value> {
+    match value {
+        Some(Value::Object(fields)) => fields,
+        _ => serde_json::Map::new(),
+    }
+}

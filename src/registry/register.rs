@@ -1,0 +1,139 @@
+//! Making a fitted model a version.
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use sqlx::{query, query_scalar, types::Json};
+use uuid::Uuid;
+
+use super::{Registry, artifacts::Artifacts, model, model::ModelRecord};
+use crate::{
+    Error, Result,
+    auth::{Caller, TenantId, tenant},
+    catalog::ModelType,
+    features::FeatureSchema,
+    inference::request::version_label,
+    jobs,
+    storage::{TenantTransaction, storable, storable_text},
+};
+
+/// A fitted model that is to become a version.
+#[derive(Debug, Clone)]
+pub struct NewModel<'a> {
+    /// The training that made it; its row is completed with the model.
+    pub job_id: Uuid,
+    /// What it predicts.
+    pub model_type: ModelType,
+    /// Who trained it.
+    pub caller: &'a Caller,
+    /// Its features.
+    pub schema: &'a FeatureSchema,
+    /// Effective hyperparameters by name.
+    pub hyperparameters: Value,
+    /// Validation metrics by name.
+    pub metrics: Value,
+    /// Importance by feature.
+    pub importance: Value,
+    /// Rows that it was trained on.
+    pub n_rows: usize,
+    /// Seed of split and model.
+    pub seed: u64,
+    /// Its files by name.
+    pub files: Vec<(String, Bytes)>,
+}
+
+pub(super) async fn register(registry: &Registry, new: NewModel<'_>) -> Result<ModelRecord> {
+    let tenant = tenant::current()?;
+    let id = Uuid::new_v4();
+    let artifacts = registry.store.put_all(tenant, new.model_type, id, &new.files).await?;
+    let committed = async {
+        let mut transaction = registry.database.tenant_transaction("registry_register").await?;
+        let record = insert(&mut transaction, id, &new, &artifacts).await?;
+        Ok((transaction, record))
+    };
+    match committed.await {
+        // If the connection breaks in the commit itself, the row may be there: the files stay.
+        Ok((transaction, record)) => transaction.commit().await.map(|()| record),
+        Err(error) => {
+            registry.store.remove_all(&artifacts).await;
+            Err(error)
+        }
+    }
+}
+
+async fn insert(
+    transaction: &mut TenantTransaction,
+    id: Uuid,
+    new: &NewModel<'_>,
+    artifacts: &Artifacts,
+) -> Result<ModelRecord> {
+    let tenant = transaction.tenant();
+    let version = next_version(transaction, tenant, new.model_type).await?;
+    let schema = json!(new.schema);
+    query(
+        "INSERT INTO ml_models (id, tenant_id, model_type, model_name, model_version, status, metrics,
+             hyperparameters, created_by, user_id, job_id, feature_schema, artifacts,
+             feature_importance, n_rows, seed)
+         VALUES ($1, $2, $3, $4, $5, 'ready', $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+    )
+    .bind(id)
+    .bind(tenant.uuid())
+    .bind(new.model_type.name)
+    .bind(format!("{tenant}_{}", new.model_type))
+    .bind(version_label(version))
+    .bind(&*storable(&new.metrics))
+    .bind(&*storable(&new.hyperparameters))
+    .bind(Uuid::try_parse(&new.caller.user_id).ok())
+    .bind(&*storable_text(&new.caller.user_id))
+    .bind(new.job_id)
+    .bind(&*storable(&schema))
+    .bind(Json(artifacts))
+    .bind(&*storable(&new.importance))
+    .bind(i64::try_from(new.n_rows).unwrap_or(i64::MAX))
+    .bind(new.seed.cast_signed())
+    .execute(&mut **transaction)
+    .await?;
+    describe(transaction, id, new).await?;
+    jobs::complete(transaction, new.job_id, id, &new.metrics).await?;
+    model::by_id(transaction, id).await?.ok_or_else(|| Error::internal("the row just inserted is not there"))
+}
+
+/// The highest version of the tenant's rows plus one, the platform's rows included, so that a label
+/// stands for one model. The lock lasts until the transaction ends; others wait for it.
+async fn next_version(
+    transaction: &mut TenantTransaction,
+    tenant: TenantId,
+    model_type: ModelType,
+) -> Result<i32> {
+    query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
+        .bind(format!("ml_models/{tenant}/{model_type}"))
+        .execute(&mut **transaction)
+        .await?;
+    let highest: i32 = query_scalar(
+        "SELECT coalesce(max(version), 0) FROM ml_models WHERE tenant_id = $1 AND model_type = $2",
+    )
+    .bind(tenant.uuid())
+    .bind(model_type.name)
+    .fetch_one(&mut **transaction)
+    .await?;
+    Ok(highest + 1)
+}
+
+/// What the platform's other services like to know, where they look for it.
+async fn describe(transaction: &mut TenantTransaction, id: Uuid, new: &NewModel<'_>) -> Result<()> {
+    let keys = ["algorithm", "features", "target", "training_rows"];
+    let values = [
+        Some(new.model_type.family.name().to_owned()),
+        Some(storable_text(&new.schema.names().join(",")).into_owned()),
+        new.schema.target.as_deref().map(|target| storable_text(target).into_owned()),
+        Some(new.n_rows.to_string()),
+    ];
+    query(
+        "INSERT INTO model_metadata (model_id, key, value) SELECT $1, * FROM unnest($2::text[], $3::text[])",
+    )
+    .bind(id)
+    .bind(&keys[..])
+    .bind(&values[..])
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,142 @@
+//! The service's pool.
+
+use std::time::{Duration, Instant};
+
+use sqlx::{AssertSqlSafe, PgPool, Postgres, pool::PoolConnection, postgres::PgPoolOptions, raw_sql};
+
+use super::{
+    config::{ConnectConfig, PoolConfig},
+    error::is_connection_trouble,
+    transaction::TenantTransaction,
+};
+use crate::{Error, Result, auth::tenant};
+
+/// How long [`Database::ping`] waits for an answer.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The service's connections to Postgres, as its unprivileged login. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Database {
+    pool: PgPool,
+    max_connections: u32,
+}
+
+impl Database {
+    /// Prepares the pool; the first connection is made when it is needed, so the service starts
+    /// while Postgres is still down.
+    #[must_use]
+    pub fn new(config: &ConnectConfig, pool: &PoolConfig) -> Self {
+        // A path that names pg_temp last keeps a temporary table from standing in for one of ours.
+        let session = format!(
+            "SET search_path TO public, pg_temp; SET statement_timeout TO {statement}; \
+             SET lock_timeout TO {lock}; SET idle_in_transaction_session_timeout TO {idle}; \
+             SET timezone TO 'UTC'",
+            statement = pool.statement_timeout.as_millis(),
+            lock = pool.statement_timeout.as_millis() / 2,
+            idle = pool.statement_timeout.as_millis() * 2,
+        );
+        let options = PgPoolOptions::new()
+            .max_connections(pool.max_connections)
+            .acquire_timeout(pool.acquire_timeout)
+            .idle_timeout(Duration::from_secs(600))
+            // A test before each use costs a round trip a request. Instead the first statement of a
+            // transaction, which has no effect yet, moves on to the next connection when it fails.
+            .test_before_acquire(false)
+            .after_connect(move |connection, _| {
+                let session = session.clone();
+                Box::pin(async move { raw_sql(AssertSqlSafe(session)).execute(connection).await.map(|_| ()) })
+            });
+        Self { pool: options.connect_lazy_with(config.options()), max_connections: pool.max_connections }
+    }
+
+    /// A transaction on behalf of the tenant of the open scope: it sees and writes that tenant's
+    /// rows only. `name` labels its metrics: a short constant such as `"predict"`.
+    ///
+    /// Dropped without [`TenantTransaction::commit`], it is rolled back. Begins in one round trip.
+    ///
+    /// # Errors
+    /// [`Error::NoTenantScope`] outside a scope; [`Error::Unavailable`] if Postgres is away or the
+    /// pool stays empty.
+    pub async fn tenant_transaction(&self, name: &'static str) -> Result<TenantTransaction> {
+        self.begin(name, "BEGIN READ WRITE").await
+    }
+
+    /// As [`tenant_transaction`](Self::tenant_transaction), but the server refuses every write, and
+    /// all its statements see the rows as they were at the first.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn tenant_snapshot(&self, name: &'static str) -> Result<TenantTransaction> {
+        self.begin(name, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await
+    }
+
+    async fn begin(&self, name: &'static str, begin: &str) -> Result<TenantTransaction> {
+        let tenant = tenant::current()?;
+        let started = Instant::now();
+        // A Uuid prints as hexadecimal digits and hyphens only.
+        let connection =
+            self.first_statement(&format!("{begin}; SET LOCAL app.tenant_id = '{}'", tenant.uuid())).await?;
+        Ok(TenantTransaction::begun(connection, tenant, name, started))
+    }
+
+    /// A connection on which `statement`, repeatable without harm, has just succeeded. Connections
+    /// that died in the pool are discarded on the way.
+    async fn first_statement(&self, statement: &str) -> sqlx::Result<PoolConnection<Postgres>> {
+        let mut attempts_left = self.max_connections;
+        loop {
+            let mut connection = Unsettled(Some(self.pool.acquire().await?));
+            match raw_sql(AssertSqlSafe(statement)).execute(connection.get()).await {
+                Ok(_) => return Ok(connection.settle()),
+                Err(error) if attempts_left > 0 && is_connection_trouble(&error) => {
+                    attempts_left -= 1;
+                    tracing::debug!(%error, "discarded a dead Postgres connection");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Whether Postgres answers, within two seconds.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] if it does not.
+    pub async fn ping(&self) -> Result<()> {
+        match tokio::time::timeout(PING_TIMEOUT, self.first_statement("SELECT 1")).await {
+            Ok(answer) => Ok(answer.map(drop)?),
+            Err(elapsed) => Err(Error::Unavailable { dependency: "Postgres", source: elapsed.into() }),
+        }
+    }
+
+    /// Waits for the running transactions and closes every connection.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    /// A connection outside any tenant, for catalog look-ups. It sees no tenant's rows.
+    pub(super) async fn catalog_connection(&self) -> Result<PoolConnection<Postgres>> {
+        Ok(self.first_statement("SELECT 1").await?)
+    }
+}
+
+/// A connection that must not go back to the pool as it is: a statement is under way. A future that
+/// is dropped in the middle would otherwise leave its open transaction, or its unread answers, to
+/// the next tenant.
+pub(super) struct Unsettled(pub(super) Option<PoolConnection<Postgres>>);
+
+impl Unsettled {
+    pub(super) fn get(&mut self) -> &mut sqlx::PgConnection {
+        self.0.as_mut().expect("taken by settle() alone, which ends the guard")
+    }
+
+    pub(super) fn settle(mut self) -> PoolConnection<Postgres> {
+        self.0.take().expect("taken here alone")
+    }
+}
+
+impl Drop for Unsettled {
+    fn drop(&mut self) {
+        if let Some(connection) = &mut self.0 {
+            connection.close_on_drop();
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! The login that the service connects as, and what it may do.
+
+use secrecy::ExposeSecret;
+use sqlx::{AssertSqlSafe, Connection, FromRow, PgConnection, query_as, query_scalar, raw_sql};
+
+use super::{config::Login, error::sqlstate, migrate::ALREADY_THERE};
+use crate::{Error, Result, catalog};
+
+/// What the login may do on which table; the catalog's record tables come on top. Nothing else.
+const GRANTS: &[(&str, &str)] = &[
+    ("ml_models", "SELECT, INSERT, UPDATE"),
+    ("training_jobs", "SELECT, INSERT, UPDATE"),
+    ("predictions", "SELECT, INSERT"),
+    ("model_metadata", "SELECT, INSERT"),
+];
+/// Records are loaded and replaced, never edited.
+const RECORD_GRANTS: &str = "SELECT, INSERT, DELETE";
+
+/// SQLSTATE insufficient_privilege.
+const NOT_ALLOWED: &str = "42501";
+/// SQLSTATE internal_error: "tuple concurrently updated", when a migration of another database of
+/// the same server changes the same role.
+const CONCURRENT_UPDATE: &str = "XX000";
+
+/// What happened to the service's login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoginChange {
+    /// It was created.
+    Created,
+    /// It was there; its password is now the configured one.
+    PasswordSet,
+    /// It was there, and the owner may not change its password.
+    Kept,
+}
+
+/// Why a role cannot be the service's login.
+#[derive(Debug, thiserror::Error)]
+pub enum UnsuitableLogin {
+    /// The migrations run as this very role.
+    #[error("the service's login '{0}' is the owner of the tables; name another role")]
+    IsOwner(String),
+    /// The role exists and is more than a login. It is not stripped: it may be somebody's.
+    #[error("the role '{name}' exists and is {attribute}; name another role for the service, or drop it")]
+    Privileged {
+        /// The role.
+        name: String,
+        /// Its attribute that row-level security does not survive.
+        attribute: &'static str,
+    },
+}
+
+#[derive(FromRow)]
+struct RoleAttributes {
+    rolsuper: bool,
+    rolbypassrls: bool,
+    rolcreaterole: bool,
+    rolcreatedb: bool,
+    is_member: bool,
+    is_current: bool,
+}
+
+/// Creates the login, or sets its password, and grants it exactly what [`GRANTS`] says.
+pub(super) async fn ensure(connection: &mut PgConnection, login: &Login) -> Result<LoginChange> {
+    let change = match attributes(connection, &login.name).await? {
+        None => create(connection, login).await?,
+        Some(role) => {
+            role.check(&login.name).map_err(Error::internal)?;
+            set_password(connection, login).await?
+        }
+    };
+    grant(connection, &login.name).await?;
+    Ok(change)
+}
+
+impl RoleAttributes {
+    fn check(&self, name: &str) -> Result<(), UnsuitableLogin> {
+        if self.is_current {
+            return Err(UnsuitableLogin::IsOwner(name.to_owned()));
+        }
+        let attributes = [
+            (self.rolsuper, "a superuser"),
+            (self.rolbypassrls, "BYPASSRLS"),
+            (self.rolcreaterole, "CREATEROLE"),
+            (self.rolcreatedb, "CREATEDB"),
+            (self.is_member, "a member of another role"),
+        ];
+        match attributes.into_iter().find(|(set, _)| *set) {
+            Some((_, attribute)) => Err(UnsuitableLogin::Privileged { name: name.to_owned(), attribute }),
+            None => Ok(()),
+        }
+    }
+}
+
+async fn attributes(connection: &mut PgConnection, name: &str) -> Result<Option<RoleAttributes>> {
+    let role = query_as(
+        "SELECT rolsuper, rolbypassrls, rolcreaterole, rolcreatedb,
+                EXISTS (SELECT FROM pg_auth_members WHERE member = pg_roles.oid) AS is_member,
+                rolname = current_user AS is_current
+           FROM pg_roles WHERE rolname = $1",
+    );
+    Ok(role.bind(name).fetch_optional(connection).await?)
+}
+
+async fn create(connection: &mut PgConnection, login: &Login) -> Result<LoginChange> {
+    let options = "LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE NOINHERIT NOREPLICATION";
+    match run_with_password(connection, &format!("CREATE ROLE %I {options} PASSWORD %L"), login).await {
+        Ok(()) => Ok(LoginChange::Created),
+        // A migration of another database of this server was quicker.
+        Err(error) if sqlstate(&error).is_some_and(|code| ALREADY_THERE.contains(&code.as_str())) => {
+            set_password(connection, login).await
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn set_password(connection: &mut PgConnection, login: &Login) -> Result<LoginChange> {
+    let mut attempts_left = 10;
+    loop {
+        let Err(error) = run_with_password(connection, "ALTER ROLE %I LOGIN PASSWORD %L", login).await else {
+            return Ok(LoginChange::PasswordSet);
+        };
+        match sqlstate(&error).as_deref() {
+            Some(NOT_ALLOWED) => return Ok(LoginChange::Kept),
+            Some(CONCURRENT_UPDATE) if attempts_left > 0 => attempts_left -= 1,
+            _ => return Err(error.into()),
+        }
+    }
+}
+
+/// The server itself quotes name and password into the statement.
+async fn run_with_password(connection: &mut PgConnection, template: &str, login: &Login) -> sqlx::Result<()> {
+    let statement: String = query_scalar("SELECT format($1, $2, nullif($3, ''))")
+        .bind(template)
+        .bind(&login.name)
+        .bind(login.password.expose_secret())
+        .fetch_one(&mut *connection)
+        .await?;
+    raw_sql(AssertSqlSafe(statement)).execute(connection).await.map(|_| ())
+}
+
+/// Revokes and grants in one transaction, so that a running service never stands without. Nobody
+/// but the owner may create tables, temporary ones included: they could stand in for ours.
+async fn grant(connection: &mut PgConnection, name: &str) -> Result<()> {
+    let quoted: (String, String) = query_as("SELECT quote_ident($1), quote_ident(current_database())")
+        .bind(name)
+        .fetch_one(&mut *connection)
+        .await?;
+    let (login, database) = quoted;
+    let mut statements = format!(
+        "REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+         REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC;
+         GRANT CONNECT ON DATABASE {database} TO {login};
+         GRANT USAGE ON SCHEMA public TO {login};"
+    );
+    let records = catalog::ALL.iter().map(|spec| (spec.table, RECORD_GRANTS));
+    for (table, privileges) in GRANTS.iter().copied().chain(records) {
+        statements.push_str(&format!(
+            "REVOKE ALL ON public.{table} FROM {login}; GRANT {privileges} ON public.{table} TO {login};"
+        ));
+    }
+    let mut transaction = connection.begin().await?;
+    raw_sql(AssertSqlSafe(statements)).execute(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(())
+}

@@ -1,0 +1,22 @@
+//! Postgres: the pool, the schema, and the one door to tenant data.
+//!
+//! [`Database::tenant_transaction`] is that door. It takes the tenant from the open scope
+//! ([`crate::auth::tenant`]), binds it for the transaction, and the row-level security of every
+//! tenant table does the rest; there is no other way in this crate to run a statement on one.
+
+mod config;
+mod database;
+mod error;
+mod json;
+pub mod login;
+pub mod migrate;
+pub mod prediction_log;
+pub mod privileges;
+pub mod records;
+mod transaction;
+
+pub use config::{ConnectConfig, Login, PoolConfig, SslMode};
+pub use database::Database;
+pub(crate) use json::{storable, storable_text};
+pub use migrate::{MigrateReport, migrate};
+pub use transaction::TenantTransaction;

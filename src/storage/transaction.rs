@@ -1,0 +1,133 @@
+//! The transaction on behalf of one tenant.
+
+use std::{
+    ops::{Deref, DerefMut},
+    time::Instant,
+};
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+use sqlx::{AssertSqlSafe, PgConnection, Postgres, pool::PoolConnection, raw_sql};
+
+use super::database::Unsettled;
+use crate::{Result, auth::TenantId};
+
+/// Seconds from the wait for a connection to the end, by transaction name and outcome.
+const SECONDS: &str = "binah_ml_db_transaction_seconds";
+
+/// An open transaction that sees one tenant's rows; made by
+/// [`Database::tenant_transaction`](super::Database::tenant_transaction). Dereferences to the
+/// connection, to run statements on (`&mut *transaction`).
+///
+/// sqlx does not know of the transaction: never call `begin` on it, use SAVEPOINT.
+#[must_use = "without commit it is rolled back"]
+#[derive(Debug)]
+pub struct TenantTransaction {
+    /// `None` once the transaction has ended.
+    connection: Option<PoolConnection<Postgres>>,
+    tenant: TenantId,
+    name: &'static str,
+    started: Instant,
+    /// Whether a COPY is under way. sqlx would hand out its unread rest as the next statement's answer.
+    copying: bool,
+}
+
+impl TenantTransaction {
+    pub(super) fn begun(
+        connection: PoolConnection<Postgres>,
+        tenant: TenantId,
+        name: &'static str,
+        started: Instant,
+    ) -> Self {
+        Self { connection: Some(connection), tenant, name, started, copying: false }
+    }
+
+    /// On whose behalf.
+    #[must_use]
+    pub fn tenant(&self) -> TenantId {
+        self.tenant
+    }
+
+    /// Makes the changes durable.
+    ///
+    /// # Errors
+    /// If the connection breaks: whether the changes were made is then unknown.
+    pub async fn commit(mut self) -> Result<()> {
+        let Some(connection) = self.connection.take() else { return Ok(()) };
+        let mut connection = Unsettled(Some(connection));
+        let done = raw_sql("COMMIT").execute(connection.get()).await;
+        self.record(if done.is_ok() { "commit" } else { "error" });
+        done?;
+        drop(connection.settle());
+        Ok(())
+    }
+
+    /// Runs `COPY (...) TO STDOUT` and hands each message to `sink`, which may stop it by an error:
+    /// that, like a dropped future, closes the connection, and the server stops sending.
+    ///
+    /// `copy` goes over the simple protocol, where one text may hold several statements: it must be
+    /// put together from our own constants.
+    ///
+    /// # Errors
+    /// The server's, or the sink's.
+    pub(crate) async fn copy_out(
+        &mut self,
+        copy: &str,
+        mut sink: impl FnMut(Bytes) -> Result<()>,
+    ) -> Result<()> {
+        self.copying = true;
+        let mut messages = PgConnection::copy_out_raw(self, copy).await?;
+        while let Some(message) = messages.try_next().await? {
+            sink(message)?;
+        }
+        drop(messages);
+        self.copying = false;
+        Ok(())
+    }
+
+    /// Gives the statements of this transaction another time limit.
+    pub(crate) async fn set_statement_timeout(&mut self, limit: std::time::Duration) -> Result<()> {
+        let statement = format!("SET LOCAL statement_timeout = {}", limit.as_millis());
+        raw_sql(AssertSqlSafe(statement)).execute(&mut **self).await?;
+        Ok(())
+    }
+
+    fn record(&self, outcome: &'static str) {
+        metrics::histogram!(SECONDS, "name" => self.name, "outcome" => outcome)
+            .record(self.started.elapsed().as_secs_f64());
+    }
+}
+
+impl Deref for TenantTransaction {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        self.connection.as_ref().expect("only commit and drop take it, and both end the value")
+    }
+}
+
+impl DerefMut for TenantTransaction {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        self.connection.as_mut().expect("only commit and drop take it, and both end the value")
+    }
+}
+
+impl Drop for TenantTransaction {
+    fn drop(&mut self) {
+        let Some(connection) = self.connection.take() else { return };
+        self.record("rollback");
+        let mut connection = Unsettled(Some(connection));
+        if self.copying {
+            return;
+        }
+        // The guard closes the connection if the task cannot run, or does not succeed.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                match raw_sql("ROLLBACK").execute(connection.get()).await {
+                    Ok(_) => drop(connection.settle()),
+                    Err(error) => tracing::debug!(%error, "a rollback failed; the connection is closed"),
+                }
+            });
+        }
+    }
+}
