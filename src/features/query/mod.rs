@@ -1,0 +1,29 @@
+//! `training_data_query`: a SELECT that the tenant wrote, run so that it reaches that tenant's rows only.
+//!
+//! Two layers, each of which stops every foreign row by itself (`tests/tenant_query`):
+//!
+//! 1. [`CheckedQuery`] parses the text and writes a *new* one from the parts that it knows and
+//!    allows: one SELECT, relations from a list, functions from a list ([`functions`]), types from a
+//!    list. What it does not know it refuses, with the place. The user's text never reaches Postgres.
+//! 2. The database ([`crate::storage::query_login`]) shows the login of these queries a row only if the
+//!    transaction carries the tenant under a signature that the service alone can make.
+//!
+//! [`TenantQuery`] runs the checked text inside limits of time, rows and bytes, straight into columns.
+//!
+//! ## One more function
+//! Add its name to the list of its kind in `functions.rs`. It must be immutable or stable, must not
+//! execute text, read anything but its arguments, return a set, or blow up its argument.
+
+mod check;
+mod functions;
+mod policy;
+mod refusal;
+mod run;
+
+pub use check::CheckedQuery;
+pub use policy::{Limits, Policy, Relation};
+pub use refusal::Refusal;
+pub use run::{QueryConfig, QueryStats, Request, TenantQuery};
+
+#[doc(hidden)]
+pub use functions::names as function_names;
