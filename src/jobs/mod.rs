@@ -90,11 +90,12 @@ impl Jobs {
         query(
             "UPDATE training_jobs
                 SET status = $2, error_message = $3, completed_at = now(), updated_at = now()
-              WHERE id = $1 AND status IN ('queued', 'training')",
+              WHERE id = $1 AND tenant_id = $4 AND status IN ('queued', 'training')",
         )
         .bind(job_id)
         .bind(status)
         .bind(message.map(storable_text).as_deref())
+        .bind(transaction.tenant().uuid())
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await
@@ -114,20 +115,23 @@ pub(crate) async fn complete(
     let completed = query(
         "UPDATE training_jobs
             SET status = 'completed', model_id = $2, metrics = $3, completed_at = now(), updated_at = now()
-          WHERE id = $1 AND status = 'training'",
+          WHERE id = $1 AND tenant_id = $4 AND status = 'training'",
     )
     .bind(job_id)
     .bind(model_id)
     .bind(&*storable(metrics))
+    .bind(transaction.tenant().uuid())
     .execute(&mut **transaction)
     .await?;
     if completed.rows_affected() == 1 {
         return Ok(());
     }
-    let status: Option<String> = query_scalar("SELECT status FROM training_jobs WHERE id = $1")
-        .bind(job_id)
-        .fetch_optional(&mut **transaction)
-        .await?;
+    let status: Option<String> =
+        query_scalar("SELECT status FROM training_jobs WHERE id = $1 AND tenant_id = $2")
+            .bind(job_id)
+            .bind(transaction.tenant().uuid())
+            .fetch_optional(&mut **transaction)
+            .await?;
     match status.as_deref() {
         Some("cancelled") => Err(Error::Cancelled),
         status => Err(Error::internal(format!("job {job_id} cannot complete: it is {status:?}"))),

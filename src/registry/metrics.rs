@@ -53,7 +53,8 @@ pub(super) async fn of(
     model_type: ModelType,
 ) -> Result<Option<ModelMetrics>> {
     let rows: Vec<VersionRow> = query_as(
-        "SELECT id, version, status, metrics, mlflow_run_id, created_at FROM ml_models
+        "SELECT id, version, status, metrics, mlflow_run_id,
+                created_at::timestamptz AS created_at FROM ml_models
           WHERE tenant_id = $1 AND model_type = $2 AND artifacts IS NOT NULL AND version IS NOT NULL
             AND status IN ('ready', 'deprecated')
           ORDER BY version DESC LIMIT $3",

@@ -99,13 +99,15 @@ impl Registry {
             "WITH model AS (
                  UPDATE ml_models SET mlflow_run_id = $2, mlflow_model_uri = $3,
                         mlflow_registered_version = coalesce($4, mlflow_registered_version), updated_at = now()
-                  WHERE id = $1)
-             UPDATE training_jobs SET mlflow_run_id = $2, updated_at = now() WHERE model_id = $1",
+                  WHERE id = $1 AND tenant_id = $5)
+             UPDATE training_jobs SET mlflow_run_id = $2, updated_at = now()
+              WHERE model_id = $1 AND tenant_id = $5",
         )
         .bind(model_id)
         .bind(&*storable_text(run_id))
         .bind(&*storable_text(model_uri))
         .bind(registered_version)
+        .bind(transaction.tenant().uuid())
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await

@@ -66,8 +66,10 @@ impl ModelRecord {
     }
 }
 
+/// A table of the old service may hold times without zone: they are UTC.
 const COLUMNS: &str = "id, tenant_id, model_type, version, status, feature_schema, artifacts, metrics,
-    hyperparameters, feature_importance, n_rows, seed, job_id, mlflow_run_id, mlflow_model_uri, created_at";
+    hyperparameters, feature_importance, n_rows, seed, job_id, mlflow_run_id, mlflow_model_uri,
+    created_at::timestamptz AS created_at";
 
 #[derive(FromRow)]
 pub(super) struct ModelRow {
@@ -117,9 +119,12 @@ pub(super) async fn by_id(
     transaction: &mut TenantTransaction,
     model_id: Uuid,
 ) -> Result<Option<ModelRecord>> {
-    let statement = format!("SELECT {COLUMNS} FROM ml_models WHERE id = $1");
-    let row: Option<ModelRow> =
-        query_as(AssertSqlSafe(statement)).bind(model_id).fetch_optional(&mut **transaction).await?;
+    let statement = format!("SELECT {COLUMNS} FROM ml_models WHERE id = $1 AND tenant_id = $2");
+    let row: Option<ModelRow> = query_as(AssertSqlSafe(statement))
+        .bind(model_id)
+        .bind(transaction.tenant().uuid())
+        .fetch_optional(&mut **transaction)
+        .await?;
     Ok(row.and_then(ModelRow::into_record))
 }
 
@@ -136,8 +141,8 @@ pub(super) async fn resolve(
     if number.is_none() && *version != VersionSelector::Latest {
         return Err(not_found(model_type, version));
     }
-    // The tenant stands here too although the policy adds it: the index is found either way, and
-    // a superuser's session (development without isolation) still reads one tenant.
+    // The tenant stands in every statement of ours although the policy adds it: a superuser's
+    // session (development) still reads and writes one tenant.
     let statement = format!(
         "SELECT {COLUMNS} FROM ml_models
           WHERE tenant_id = $1 AND model_type = $2 AND artifacts IS NOT NULL AND status IN {statuses}

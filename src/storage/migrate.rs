@@ -49,7 +49,8 @@ pub async fn migrate(owner: &ConnectConfig, service: &Login) -> Result<MigrateRe
     // An older build must start on a newer schema while a release rolls out.
     let mut migrator: Migrator = sqlx::migrate!();
     migrator.set_ignore_missing(true);
-    migrator.run(&mut connection).await.map_err(Error::internal)?;
+    // `run` is not Send over a borrowed connection; this is what it calls.
+    migrator.run_direct(None, &mut connection, false).await.map_err(Error::internal)?;
     let applied = migrator
         .iter()
         .filter(|migration| migration.version > before)

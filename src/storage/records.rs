@@ -71,8 +71,9 @@ pub async fn insert(
 /// # Errors
 /// Those of the database.
 pub async fn clear(transaction: &mut TenantTransaction, model_type: ModelType) -> Result<u64> {
-    let statement = format!("DELETE FROM {}", model_type.table);
-    Ok(query(AssertSqlSafe(statement)).execute(&mut **transaction).await?.rows_affected())
+    let statement = format!("DELETE FROM {} WHERE tenant_id = $1", model_type.table);
+    let tenant = transaction.tenant().uuid();
+    Ok(query(AssertSqlSafe(statement)).bind(tenant).execute(&mut **transaction).await?.rows_affected())
 }
 
 /// Names and kinds of the columns that `Record::values` holds; `true` is text.

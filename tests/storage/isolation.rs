@@ -1,0 +1,248 @@
+//! One tenant never sees, changes or writes as another.
+
+use binah_ml::{
+    Error,
+    auth::tenant::scope,
+    storage::{TenantTransaction, privileges},
+};
+use sqlx::{AssertSqlSafe, FromRow, query, query_as, query_scalar};
+
+use crate::support::{SERVICE, TestDatabase, tenant};
+
+/// Every table that knows a tenant, as the catalog has it.
+#[derive(FromRow)]
+struct TenantTable {
+    name: String,
+    enabled: bool,
+    forced: bool,
+    policies: i64,
+    complete_policies: i64,
+    naked_indexes: i64,
+    readable: bool,
+}
+
+async fn tenant_tables(database: &TestDatabase) -> Vec<TenantTable> {
+    query_as(
+        "SELECT c.relname::text AS name, c.relrowsecurity AS enabled, c.relforcerowsecurity AS forced,
+                (SELECT count(*) FROM pg_policy p WHERE p.polrelid = c.oid) AS policies,
+                (SELECT count(*) FROM pg_policy p WHERE p.polrelid = c.oid AND p.polcmd = '*'
+                    AND p.polpermissive AND p.polroles = '{0}'
+                    AND pg_get_expr(p.polqual, p.polrelid) LIKE '%tenant_id = ( SELECT%app.tenant_id%'
+                    AND pg_get_expr(p.polwithcheck, p.polrelid) = pg_get_expr(p.polqual, p.polrelid)
+                ) AS complete_policies,
+                -- A primary key on a uuid alone finds one row, whoever's it is.
+                (SELECT count(*) FROM pg_index i WHERE i.indrelid = c.oid AND i.indkey[0] <> a.attnum
+                    AND NOT (i.indisprimary AND i.indnatts = 1)) AS naked_indexes,
+                has_table_privilege($1, c.oid, 'SELECT') AS readable
+           FROM pg_class c
+           JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id'
+          WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace ORDER BY 1",
+    )
+    .bind(SERVICE)
+    .fetch_all(&mut database.owner_connection().await)
+    .await
+    .expect("the catalog answers")
+}
+
+#[tokio::test]
+async fn every_tenant_table_is_walled() {
+    let database = TestDatabase::new().await;
+    let tables = tenant_tables(&database).await;
+    assert_eq!(tables.len(), 8, "the tables of a migrated database");
+    for table in tables {
+        let name = &table.name;
+        assert!(table.enabled && table.forced, "{name}: ENABLE and FORCE");
+        assert_eq!((table.policies, table.complete_policies), (1, 1), "{name}: USING and WITH CHECK");
+        assert_eq!(table.naked_indexes, 0, "{name}: an index is not led by tenant_id");
+        assert!(table.readable, "{name}: has no line in GRANTS");
+    }
+}
+
+#[tokio::test]
+async fn the_check_sees_a_naked_table() {
+    let database = TestDatabase::new().await;
+    database.as_owner("CREATE TABLE naked (id bigint, tenant_id uuid); CREATE INDEX ON naked (id)").await;
+    let tables = tenant_tables(&database).await;
+    let naked = tables.iter().find(|table| table.name == "naked").expect("listed");
+    assert!(!naked.enabled && !naked.forced && !naked.readable);
+    assert_eq!((naked.complete_policies, naked.naked_indexes), (0, 1));
+}
+
+/// One row of tenant A in every tenant table, by the owner.
+async fn with_rows_of_a(grant_all: bool) -> TestDatabase {
+    let database = TestDatabase::new().await;
+    let a = tenant('a');
+    let mut statements = format!(
+        "INSERT INTO ml_models (id, tenant_id, model_type) VALUES ('{a}', '{a}', 'x');
+         INSERT INTO training_jobs (tenant_id, model_type) VALUES ('{a}', 'x');
+         INSERT INTO predictions (tenant_id, model_type) VALUES ('{a}', 'x');
+         INSERT INTO model_metadata (model_id, key, value) VALUES ('{a}', 'k', 'v');"
+    );
+    for table in ["cost_records", "risk_records", "roi_records", "property_metrics"] {
+        statements.push_str(&format!("INSERT INTO {table} (tenant_id, entity_id) VALUES ('{a}', 'e');"));
+    }
+    if grant_all {
+        // Beyond what the service may: it is the policies that must hold.
+        statements.push_str(&format!("GRANT ALL ON ALL TABLES IN SCHEMA public TO {SERVICE};"));
+    }
+    database.as_owner(&statements).await;
+    database
+}
+
+async fn affected(transaction: &mut TenantTransaction, statement: String) -> sqlx::Result<u64> {
+    query(AssertSqlSafe(statement)).execute(&mut **transaction).await.map(|done| done.rows_affected())
+}
+
+#[tokio::test]
+async fn rows_of_another_tenant_can_be_neither_seen_nor_changed() {
+    let database = with_rows_of_a(true).await;
+    let service = database.service();
+    for table in tenant_tables(&database).await.into_iter().map(|table| table.name) {
+        for (who, visible) in [('a', 1), ('b', 0)] {
+            let service = &service;
+            let table = &table;
+            scope(tenant(who), async move {
+                let mut tx = service.tenant_transaction("test").await.expect("begins");
+                let count: i64 = query_scalar(AssertSqlSafe(format!("SELECT count(*) FROM {table}")))
+                    .fetch_one(&mut *tx)
+                    .await
+                    .expect("counts");
+                assert_eq!(count, visible, "{table} as {who}");
+                for change in [
+                    format!("UPDATE {table} SET tenant_id = tenant_id"),
+                    format!("DELETE FROM {table} WHERE tenant_id = '{}'", tenant('a')),
+                ] {
+                    let done = affected(&mut tx, change.clone()).await.expect("runs");
+                    assert_eq!(done, visible as u64, "{change} as {who}");
+                }
+            })
+            .await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_row_of_another_tenant_cannot_be_written() {
+    let database = with_rows_of_a(true).await;
+    let service = database.service();
+    for table in tenant_tables(&database).await.into_iter().map(|table| table.name) {
+        let (service, table) = (&service, &table);
+        scope(tenant('b'), async move {
+            let extra = match table.as_str() {
+                // Naming the other tenant's model must not help either.
+                "model_metadata" => format!("model_id, key) VALUES ('{0}', '{0}', 'k')", tenant('a')),
+                "ml_models" | "training_jobs" | "predictions" => {
+                    format!("model_type) VALUES ('{}', 'x')", tenant('a'))
+                }
+                _ => format!("entity_id) VALUES ('{}', 'e')", tenant('a')),
+            };
+            let mut tx = service.tenant_transaction("test").await.expect("begins");
+            let error = affected(&mut tx, format!("INSERT INTO {table} (tenant_id, {extra}"))
+                .await
+                .expect_err("a foreign row");
+            assert!(error.to_string().contains("row-level security"), "{table}: {error}");
+        })
+        .await;
+        scope(tenant('a'), async move {
+            let mut tx = service.tenant_transaction("test").await.expect("begins");
+            let give_away = format!("UPDATE {table} SET tenant_id = '{}'", tenant('b'));
+            let result = affected(&mut tx, give_away).await;
+            if table == "model_metadata" {
+                assert_eq!(result.expect("the trigger puts the model's tenant back"), 1);
+            } else {
+                let error = result.expect_err("a row given away");
+                assert!(error.to_string().contains("row-level security"), "{table}: {error}");
+            }
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn outside_a_scope_there_is_no_door() {
+    let database = TestDatabase::new().await;
+    let service = database.service();
+    assert!(matches!(service.tenant_transaction("test").await, Err(Error::NoTenantScope)));
+    assert!(matches!(service.tenant_snapshot("test").await, Err(Error::NoTenantScope)));
+    let in_task = scope(tenant('a'), async {
+        let service = service.clone();
+        tokio::spawn(async move { service.tenant_transaction("test").await.map(drop) }).await
+    });
+    assert!(matches!(in_task.await.expect("runs"), Err(Error::NoTenantScope)));
+}
+
+#[tokio::test]
+async fn a_pooled_connection_keeps_no_tenant() {
+    let database = with_rows_of_a(false).await;
+    let service = database.service_with(1);
+    let count = async |service: &binah_ml::storage::Database| -> i64 {
+        let mut tx = service.tenant_transaction("test").await.expect("begins");
+        query_scalar("SELECT count(*) FROM cost_records").fetch_one(&mut *tx).await.expect("counts")
+    };
+    for end in ["commit", "drop", "error", "cancel"] {
+        scope(tenant('a'), async {
+            let mut tx = service.tenant_transaction("test").await.expect("begins");
+            match end {
+                "commit" => tx.commit().await.expect("commits"),
+                "drop" => drop(tx),
+                "error" => drop(query("SELECT 1/0").execute(&mut *tx).await.expect_err("divides by zero")),
+                _ => {
+                    let sleep = query("SELECT pg_sleep(0.2), 'of tenant a'").execute(&mut *tx);
+                    let patience = std::time::Duration::from_millis(20);
+                    tokio::time::timeout(patience, sleep).await.expect_err("it takes longer");
+                }
+            }
+        })
+        .await;
+        // The login itself, on the same connection: no tenant is set.
+        assert!(privileges::check(&service).await.expect("answers").is_empty());
+        assert_eq!(scope(tenant('b'), count(&service)).await, 0, "after {end}");
+        assert_eq!(scope(tenant('a'), count(&service)).await, 1, "after {end}");
+    }
+}
+
+#[tokio::test]
+async fn a_begin_that_is_cut_off_leaves_nothing_behind() {
+    let database = TestDatabase::new().await;
+    let service = database.service_with(1);
+    for micros in (0..3000).step_by(100) {
+        scope(tenant('a'), async {
+            let begin = service.tenant_snapshot("test");
+            drop(tokio::time::timeout(std::time::Duration::from_micros(micros), begin).await);
+            // A read-only transaction left open would refuse this.
+            let mut tx = service.tenant_transaction("test").await.expect("begins");
+            query("INSERT INTO cost_records (tenant_id, entity_id) VALUES ($1, 'e')")
+                .bind(tenant('a').uuid())
+                .execute(&mut *tx)
+                .await
+                .expect("writes");
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn the_service_login_is_no_more_than_a_login() {
+    let database = TestDatabase::new().await;
+    assert_eq!(privileges::check(&database.service()).await.expect("answers"), vec![]);
+    let service = database.service();
+    scope(tenant('a'), async move {
+        for forbidden in [
+            "CREATE TABLE mine (id int)",
+            "DELETE FROM ml_models",
+            "UPDATE predictions SET confidence = 1",
+            "TRUNCATE cost_records",
+            "ALTER TABLE ml_models DISABLE ROW LEVEL SECURITY",
+            "DROP POLICY tenant_isolation ON ml_models",
+            "SET ROLE postgres",
+            "SELECT * FROM _sqlx_migrations",
+        ] {
+            let mut tx = service.tenant_transaction("test").await.expect("begins");
+            assert!(affected(&mut tx, forbidden.to_owned()).await.is_err(), "{forbidden}");
+        }
+        let mut read_only = service.tenant_snapshot("test").await.expect("begins");
+        let insert = "INSERT INTO training_jobs (tenant_id, model_type) VALUES (gen_random_uuid(), 'x')";
+        assert!(affected(&mut read_only, insert.to_owned()).await.is_err());
+    })
+    .await;
+}

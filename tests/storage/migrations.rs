@@ -1,0 +1,150 @@
+//! Bringing a database up, once, twice, and from several processes.
+
+use binah_ml::{
+    Error,
+    storage::{
+        Database, Login, PoolConfig, TenantTransaction,
+        login::LoginChange,
+        migrate,
+        privileges::{self, Finding},
+    },
+};
+use sqlx::{query_as, query_scalar};
+
+use crate::support::{SERVICE, connect, empty_database, run, service_login, tenant};
+
+#[tokio::test]
+async fn the_first_run_creates_and_the_second_changes_nothing() {
+    let owner = empty_database().await;
+    let first = migrate(&owner, &service_login()).await.expect("migrates");
+    assert!(first.created_database);
+    assert_eq!(first.applied, ["0001 platform tables", "0002 record tables"]);
+    let second = migrate(&owner, &service_login()).await.expect("migrates");
+    assert!(!second.created_database);
+    assert_eq!(second.applied, Vec::<String>::new());
+    assert_eq!(second.login, LoginChange::PasswordSet);
+    // Everybody may make temporary tables as a rule; here nobody but the owner may make any.
+    let may: (bool, bool, bool) = query_as(
+        "SELECT has_database_privilege($1, current_database(), 'TEMP'),
+                has_schema_privilege($1, 'public', 'CREATE'),
+                has_table_privilege($1, 'ml_models', 'SELECT')",
+    )
+    .bind(SERVICE)
+    .fetch_one(&mut connect(&owner).await)
+    .await
+    .expect("answers");
+    assert_eq!(may, (false, false, true));
+}
+
+#[tokio::test]
+async fn several_may_start_at_once() {
+    let owner = empty_database().await;
+    let starts = (0..6).map(|_| {
+        let owner = owner.clone();
+        tokio::spawn(async move { migrate(&owner, &service_login()).await })
+    });
+    for start in starts.collect::<Vec<_>>() {
+        start.await.expect("runs").expect("migrates");
+    }
+    let applied: i64 = query_scalar("SELECT count(*) FROM _sqlx_migrations")
+        .fetch_one(&mut connect(&owner).await)
+        .await
+        .expect("counts");
+    assert_eq!(applied, 2);
+}
+
+#[tokio::test]
+async fn a_name_that_needs_quotes_is_only_a_name() {
+    let mut owner = empty_database().await;
+    owner.database.push_str("\"; DROP TABLE x; --");
+    let login = Login { name: "o'hara \"; --".to_owned(), password: "p'\\".to_owned().into() };
+    migrate(&owner, &login).await.expect("migrates");
+    let service = Database::new(&owner.with_login(login), &PoolConfig::default());
+    assert_eq!(privileges::check(&service).await.expect("connects"), vec![]);
+    service.close().await;
+    run(&owner, "DROP OWNED BY \"o'hara \"\"; --\"; DROP ROLE \"o'hara \"\"; --\"").await;
+}
+
+#[tokio::test]
+async fn a_role_that_is_more_than_a_login_is_left_alone() {
+    let owner = empty_database().await;
+    let refused = |login: Login| {
+        let owner = owner.clone();
+        async move {
+            let Err(Error::Internal(source)) = migrate(&owner, &login).await else {
+                panic!("must be refused")
+            };
+            source.to_string()
+        }
+    };
+    let own = refused(owner.login.clone()).await;
+    assert!(own.contains("is the owner"), "{own}");
+    let name = format!("{}_role", owner.database);
+    run(&owner, &format!("CREATE ROLE {name} LOGIN BYPASSRLS")).await;
+    let login = Login { name: name.clone(), password: "x".to_owned().into() };
+    let message = refused(login.clone()).await;
+    assert!(message.contains(&name) && message.contains("BYPASSRLS"), "{message}");
+
+    // And the check at the start of the service says the same of whoever it runs as.
+    let check = async |login: Login| {
+        let service = Database::new(&owner.with_login(login), &PoolConfig::default());
+        privileges::check(&service).await.expect("connects")
+    };
+    assert_eq!(check(login).await, [Finding::BypassRls(name.clone()), Finding::NotMigrated(name.clone())]);
+    let findings = check(owner.login.clone()).await;
+    assert!(
+        matches!(&findings[..], [Finding::Superuser(_), Finding::BypassRls(_), Finding::Owner { tables, .. }]
+        if tables.contains("ml_models")),
+        "{findings:?}"
+    );
+    assert!(findings[0].to_string().contains("POSTGRES_APP_USER"));
+    run(&owner, &format!("DROP ROLE {name}")).await;
+}
+
+#[tokio::test]
+async fn a_database_without_tables_is_reported() {
+    let owner = empty_database().await;
+    run(&owner.with_database("postgres"), &format!("CREATE DATABASE {}", owner.database)).await;
+    crate::support::TestDatabase::new().await;
+    let service = Database::new(&owner.with_login(service_login()), &PoolConfig::default());
+    let findings = privileges::check(&service).await.expect("connects");
+    assert_eq!(findings, [Finding::NotMigrated(SERVICE.to_owned())]);
+}
+
+#[tokio::test]
+async fn tables_of_the_old_service_are_adopted_with_their_rows() {
+    let owner = empty_database().await;
+    run(&owner.with_database("postgres"), &format!("CREATE DATABASE {}", owner.database)).await;
+    let a = tenant('a');
+    let old = format!(
+        "CREATE TABLE ml_models (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), tenant_id uuid NOT NULL,
+            model_type varchar(50) NOT NULL, model_name varchar(255) NOT NULL, model_version varchar(50) NOT NULL,
+            mlflow_run_id varchar(255), mlflow_model_uri text, status varchar(50) DEFAULT 'training', metrics jsonb,
+            hyperparameters jsonb, created_at timestamp DEFAULT now(), updated_at timestamp DEFAULT now(), created_by uuid);
+         CREATE TABLE model_metadata (id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+            model_id uuid REFERENCES ml_models(id) ON DELETE CASCADE, key varchar(100), value text,
+            created_at timestamp DEFAULT now());
+         INSERT INTO ml_models (id, tenant_id, model_type, model_name, model_version)
+            VALUES ('{a}', '{a}', 'cost_forecasting', 'old', 'v1.0');
+         INSERT INTO model_metadata (model_id, key, value) VALUES ('{a}', 'k', 'v');"
+    );
+    run(&owner, &old).await;
+    migrate(&owner, &service_login()).await.expect("migrates");
+    let service = Database::new(&owner.with_login(service_login()), &PoolConfig::default());
+    let count = async |who| {
+        let read = async {
+            let mut tx: TenantTransaction = service.tenant_snapshot("test").await.expect("begins");
+            let rows: (i64, i64, Option<i32>) = query_as(
+                "SELECT (SELECT count(*) FROM ml_models), (SELECT count(*) FROM model_metadata),
+                        (SELECT max(version) FROM ml_models)",
+            )
+            .fetch_one(&mut *tx)
+            .await
+            .expect("counts");
+            rows
+        };
+        binah_ml::auth::tenant::scope(tenant(who), read).await
+    };
+    assert_eq!(count('a').await, (1, 1, Some(1)));
+    assert_eq!(count('b').await, (0, 0, None));
+}

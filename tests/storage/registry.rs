@@ -1,0 +1,271 @@
+//! Versions, artifacts, jobs and the prediction log.
+
+use binah_ml::{
+    Error,
+    auth::{Caller, TenantId, tenant::scope},
+    catalog::ModelType,
+    features::{Feature, FeatureKind, FeatureSchema},
+    inference::VersionSelector,
+    jobs::{Jobs, NewJob},
+    registry::{ArtifactStore, ModelRecord, NewModel, Registry, resolve},
+    storage::{Database, prediction_log},
+};
+use serde_json::{Value, json};
+use sqlx::{query_as, query_scalar};
+use uuid::Uuid;
+
+use crate::support::{TestDatabase, caller, tenant};
+
+struct Bench {
+    database: TestDatabase,
+    service: Database,
+    registry: Registry,
+    jobs: Jobs,
+    folder: tempfile::TempDir,
+}
+
+fn cost() -> ModelType {
+    ModelType::parse("cost_forecasting").expect("known")
+}
+
+fn schema() -> FeatureSchema {
+    let kind = FeatureKind::Categorical { categories: vec!["a".into(), "b".into()], numbered: vec![] };
+    FeatureSchema {
+        features: vec![
+            Feature { name: "size".into(), kind: FeatureKind::Numeric },
+            Feature { name: "kind".into(), kind },
+        ],
+        target: Some("total_cost".into()),
+    }
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let database = TestDatabase::new().await;
+        let service = database.service();
+        let folder = tempfile::tempdir().expect("a folder");
+        // Below a folder that does not exist yet.
+        let path = folder.path().join("registry/models");
+        let store = ArtifactStore::open(path.to_str().expect("UTF-8")).expect("opens");
+        let registry = Registry::new(service.clone(), store);
+        Self { database, jobs: Jobs::new(service.clone()), service, registry, folder }
+    }
+
+    async fn start(&self, caller: &Caller) -> Uuid {
+        let hyperparameters = json!({"max_depth": 6});
+        let new = NewJob {
+            model_type: cost(),
+            caller,
+            hyperparameters: &hyperparameters,
+            validation_split: 0.2,
+            training_data_query: None,
+        };
+        self.jobs.start(new).await.expect("starts")
+    }
+
+    async fn register(&self, job_id: Uuid, caller: &Caller) -> Result<ModelRecord, Error> {
+        let new = NewModel {
+            job_id,
+            model_type: cost(),
+            caller,
+            schema: &schema(),
+            hyperparameters: json!({"max_depth": 6}),
+            metrics: json!({"rmse": 0.1, "r2": 0.30000000000000004}),
+            importance: json!({"size": 0.75, "kind": 0.25}),
+            n_rows: 100,
+            seed: u64::MAX,
+            files: vec![
+                ("model.bml".into(), b"trees".to_vec().into()),
+                ("model.ubj".into(), vec![1; 3].into()),
+            ],
+        };
+        self.registry.register(new).await
+    }
+
+    async fn train(&self, tenant: TenantId) -> ModelRecord {
+        let caller = caller(tenant, "user 1");
+        scope(tenant, async { self.register(self.start(&caller).await, &caller).await.expect("registers") })
+            .await
+    }
+
+    fn files(&self) -> usize {
+        let tenants = self.folder.path().join("registry/models");
+        let count =
+            std::process::Command::new("find").arg(tenants).args(["-type", "f"]).output().expect("find");
+        count.stdout.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).count()
+    }
+}
+
+#[tokio::test]
+async fn a_registered_model_comes_back_as_it_was() {
+    let bench = Bench::new().await;
+    let (a, b) = (tenant('a'), tenant('b'));
+    let first = bench.train(a).await;
+    let second = bench.train(a).await;
+    assert_eq!((first.version, second.version), (1, 2));
+    assert_eq!(bench.train(b).await.version, 1, "each tenant counts for itself");
+    assert_eq!(second.schema, Some(schema()));
+    assert_eq!((second.seed, second.n_rows), (Some(u64::MAX), Some(100)));
+    assert_eq!(second.metrics["r2"], json!(0.30000000000000004));
+    scope(a, async {
+        let mut tx = bench.service.tenant_transaction("test").await.expect("begins");
+        assert_eq!(resolve(&mut tx, cost(), &VersionSelector::Latest).await.expect("found"), second);
+        assert_eq!(resolve(&mut tx, cost(), &VersionSelector::Number(1)).await.expect("found"), first);
+        drop(tx);
+        assert_eq!(bench.registry.get(second.id).await.expect("found"), second);
+        assert_eq!(&bench.registry.read(&second, "model.bml").await.expect("reads")[..], b"trees");
+        let link = bench.registry.link_run(second.id, "run", "runs:/run/model", Some("2")).await;
+        link.expect("links");
+        let linked = bench.registry.find(cost(), &VersionSelector::Latest).await.expect("found");
+        assert_eq!(linked.mlflow_run_id.as_deref(), Some("run"));
+        let metrics = bench.registry.metrics(cost()).await.expect("found");
+        assert_eq!(metrics.versions.iter().map(|version| version.version).collect::<Vec<_>>(), [2, 1]);
+        assert_eq!(metrics.latest.metrics["rmse"], json!(0.1));
+    })
+    .await;
+    let job: (String, Option<Uuid>, Option<String>, Option<Value>, String) = query_as(
+        "SELECT status, model_id, mlflow_run_id, metrics, user_id FROM training_jobs WHERE model_id = $1",
+    )
+    .bind(second.id)
+    .fetch_one(&mut bench.database.owner_connection().await)
+    .await
+    .expect("the job");
+    let metrics = json!({"rmse": 0.1, "r2": 0.30000000000000004});
+    assert_eq!(
+        job,
+        ("completed".into(), Some(second.id), Some("run".into()), Some(metrics), "user 1".into())
+    );
+}
+
+#[tokio::test]
+async fn what_is_not_there_says_what_to_do() {
+    let bench = Bench::new().await;
+    let of_b = bench.train(tenant('b')).await;
+    scope(tenant('a'), async {
+        let find = async |version: VersionSelector| {
+            bench.registry.find(cost(), &version).await.expect_err("nothing there").to_string()
+        };
+        assert_eq!(
+            find(VersionSelector::Latest).await,
+            "No trained cost_forecasting model for this tenant; train one first with POST /api/ml/train"
+        );
+        for (version, name) in [
+            (VersionSelector::Number(7), "v7.0"),
+            (VersionSelector::Number(u32::MAX), "v4294967295.0"),
+            (VersionSelector::Other("champion".into()), "champion"),
+        ] {
+            assert_eq!(find(version).await, format!("Model version '{name}' of cost_forecasting not found"));
+        }
+        assert!(matches!(bench.registry.metrics(cost()).await, Err(Error::NotFound(_))));
+        let foreign = bench.registry.get(of_b.id).await;
+        assert!(matches!(foreign, Err(Error::NotFound(_))), "another tenant's model is not there");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn concurrent_trainings_count_without_gap_or_double() {
+    let bench = std::sync::Arc::new(Bench::new().await);
+    let trainings = (0..24).map(|i| {
+        let bench = bench.clone();
+        tokio::spawn(async move { bench.train(tenant(if i % 2 == 0 { 'a' } else { 'b' })).await })
+    });
+    let mut versions = std::collections::BTreeMap::<_, Vec<i32>>::new();
+    for model in futures::future::join_all(trainings).await {
+        let model = model.expect("runs");
+        versions.entry(model.tenant).or_default().push(model.version);
+    }
+    for of_tenant in versions.values_mut() {
+        of_tenant.sort_unstable();
+        assert_eq!(*of_tenant, (1..=12).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_file_fails_that_model_only() {
+    let bench = Bench::new().await;
+    let (good, bad) = (bench.train(tenant('a')).await, bench.train(tenant('a')).await);
+    let path = bench.folder.path().join("registry/models").join(&bad.artifacts["model.bml"].path);
+    assert!(path.ends_with(format!("{}/cost_forecasting/{}/model.bml", bad.tenant, bad.id)));
+    let mut foreign = bad.clone();
+    foreign.tenant = tenant('b');
+    for damage in ["changed", "missing", "not listed", "foreign"] {
+        let error = match damage {
+            "changed" => {
+                std::fs::write(&path, b"treez").expect("writes");
+                bench.registry.read(&bad, "model.bml").await
+            }
+            "missing" => {
+                std::fs::remove_file(&path).expect("removes");
+                bench.registry.read(&bad, "model.bml").await
+            }
+            "not listed" => bench.registry.read(&bad, "../../model.bml").await,
+            _ => bench.registry.read(&foreign, "model.ubj").await,
+        }
+        .expect_err(damage);
+        assert_eq!(error.code(), "corrupt_artifact", "{damage}");
+        let message = error.to_string();
+        assert_eq!(message, "The stored cost_forecasting v2.0 is missing or corrupt; train a new version");
+    }
+    assert_eq!(&bench.registry.read(&good, "model.bml").await.expect("reads")[..], b"trees");
+}
+
+#[tokio::test]
+async fn a_training_that_has_ended_registers_nothing() {
+    let bench = Bench::new().await;
+    let user = caller(tenant('a'), "cccccccc-cccc-cccc-cccc-cccccccccccc");
+    scope(tenant('a'), async {
+        let cancelled = bench.start(&user).await;
+        bench.jobs.cancel(cancelled).await.expect("cancels");
+        assert!(matches!(bench.register(cancelled, &user).await, Err(Error::Cancelled)));
+        let failed = bench.start(&user).await;
+        bench.jobs.fail(failed, "not\0enough rows").await.expect("fails");
+        assert!(matches!(bench.register(failed, &user).await, Err(Error::Internal(_))));
+        bench.jobs.cancel(failed).await.expect("has no effect");
+        let mut tx = bench.service.tenant_snapshot("test").await.expect("begins");
+        let job: (String, Option<String>, Option<Uuid>) =
+            query_as("SELECT status, error_message, created_by FROM training_jobs WHERE id = $1")
+                .bind(failed)
+                .fetch_one(&mut *tx)
+                .await
+                .expect("the job");
+        assert_eq!(job.0, "failed");
+        assert_eq!(job.1.as_deref(), Some("not\u{fffd}enough rows"));
+        assert_eq!(job.2.map(|id| id.to_string()), Some(user.user_id.clone()));
+        let models: i64 =
+            query_scalar("SELECT count(*) FROM ml_models").fetch_one(&mut *tx).await.expect("counts");
+        assert_eq!(models, 0);
+    })
+    .await;
+    assert_eq!(bench.files(), 0, "the files went with it");
+}
+
+#[tokio::test]
+async fn a_prediction_is_kept_whatever_it_holds() {
+    let bench = Bench::new().await;
+    let features = json!({"name\u{0}": "nul \u{0} inside", "size": 1e300});
+    scope(tenant('a'), async {
+        let mut tx = bench.service.tenant_transaction("predict").await.expect("begins");
+        let new = prediction_log::NewPrediction {
+            id: Uuid::nil(),
+            model_id: Uuid::max(),
+            model_type: cost(),
+            model_version: "v1.0",
+            features: &features,
+            result: &json!({"value": 1.5}),
+            confidence: None,
+            user_id: "o'hara",
+        };
+        prediction_log::insert(&mut tx, &new).await.expect("inserts");
+        tx.commit().await.expect("commits");
+        let mut tx = bench.service.tenant_snapshot("test").await.expect("begins");
+        let kept: (Value, Value, Option<Uuid>, String) =
+            query_as("SELECT input_features, prediction_result, created_by, user_id FROM predictions")
+                .fetch_one(&mut *tx)
+                .await
+                .expect("the row");
+        assert_eq!(kept.0["name\u{fffd}"], "nul \u{fffd} inside");
+        assert_eq!((kept.1, kept.2, kept.3), (json!({"value": 1.5}), None, "o'hara".to_owned()));
+    })
+    .await;
+}
