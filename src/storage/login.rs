@@ -61,15 +61,20 @@ struct RoleAttributes {
 
 /// Creates the login, or sets its password, and grants it exactly what [`GRANTS`] says.
 pub(super) async fn ensure(connection: &mut PgConnection, login: &Login) -> Result<LoginChange> {
-    let change = match attributes(connection, &login.name).await? {
-        None => create(connection, login).await?,
-        Some(role) => {
-            role.check(&login.name).map_err(Error::internal)?;
-            set_password(connection, login).await?
-        }
-    };
+    let change = ensure_role(connection, login).await?;
     grant(connection, &login.name).await?;
     Ok(change)
+}
+
+/// Creates an unprivileged login that may do nothing yet, or sets its password.
+pub(super) async fn ensure_role(connection: &mut PgConnection, login: &Login) -> Result<LoginChange> {
+    match attributes(connection, &login.name).await? {
+        None => create(connection, login).await,
+        Some(role) => {
+            role.check(&login.name).map_err(Error::internal)?;
+            set_password(connection, login).await
+        }
+    }
 }
 
 impl RoleAttributes {

@@ -18,7 +18,7 @@ const NO_SUCH_DATABASE: &str = "3D000";
 /// SQLSTATEs of a database or role that somebody else has just created.
 pub(super) const ALREADY_THERE: [&str; 3] = ["42P04", "42710", "23505"];
 /// "binah-ml" in ASCII: the advisory lock under which roles and grants are set.
-const LOCK: i64 = 0x6269_6e61_682d_6d6c;
+pub(super) const LOCK: i64 = 0x6269_6e61_682d_6d6c;
 
 /// What [`migrate`] did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,7 +77,7 @@ async fn latest(connection: &mut PgConnection) -> Result<i64> {
 }
 
 /// A connection of the owner. Statements are not logged: one of them carries a password.
-async fn connect(config: &ConnectConfig) -> sqlx::Result<PgConnection> {
+pub(super) async fn connect(config: &ConnectConfig) -> sqlx::Result<PgConnection> {
     config.options().disable_statement_logging().connect().await
 }
 

@@ -14,10 +14,13 @@
 //! Add its name to the list of its kind in `functions.rs`. It must be immutable or stable, must not
 //! execute text, read anything but its arguments, return a set, or blow up its argument.
 
+mod audit;
 mod check;
+mod failure;
 mod functions;
 mod policy;
 mod refusal;
+mod result;
 mod run;
 
 pub use check::CheckedQuery;
