@@ -20,7 +20,7 @@ const RECORD_GRANTS: &str = "SELECT, INSERT, DELETE";
 const NOT_ALLOWED: &str = "42501";
 /// SQLSTATE internal_error: "tuple concurrently updated", when a migration of another database of
 /// the same server changes the same role.
-const CONCURRENT_UPDATE: &str = "XX000";
+pub(super) const CONCURRENT_UPDATE: &str = "XX000";
 
 /// What happened to the service's login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,7 +9,8 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, query_as, query_scalar, raw_
 
 use super::{
     config::{ConnectConfig, Login},
-    login::{LoginChange, ensure_role},
+    error::sqlstate,
+    login::{CONCURRENT_UPDATE, LoginChange, ensure_role},
     migrate::{LOCK, connect},
 };
 use crate::{Error, Result};
@@ -70,8 +71,18 @@ pub async fn install(
     for (schema, table) in tables {
         show(&mut transaction, &query.name, schema, table).await?;
     }
-    let revoked_functions = revoke(&mut transaction, query, &query_role).await?;
+    let revoked_functions = revoke(&mut transaction, query).await?;
     transaction.commit().await?;
+    if revoked_functions.is_some() {
+        let spill = format!("ALTER ROLE {query_role} SET temp_file_limit = '{SPILL}'");
+        let set = raw_sql(AssertSqlSafe(spill)).execute(&mut connection).await;
+        // Another database's owner is setting the same on the same role.
+        if let Err(error) = set
+            && sqlstate(&error).as_deref() != Some(CONCURRENT_UPDATE)
+        {
+            return Err(error.into());
+        }
+    }
     // Closing gives the lock back.
     connection.close().await?;
     Ok(QueryLoginReport { login, revoked_functions })
@@ -117,7 +128,7 @@ pub async fn show(connection: &mut PgConnection, login: &str, schema: &str, tabl
 
 /// Takes the dangerous functions from PUBLIC and gives them to every login that had them through it, but the
 /// one of the queries. How many there were; `None` without the right to.
-async fn revoke(connection: &mut PgConnection, login: &Login, role: &str) -> Result<Option<i64>> {
+async fn revoke(connection: &mut PgConnection, login: &Login) -> Result<Option<i64>> {
     let superuser: bool = query_scalar("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
         .fetch_one(&mut *connection)
         .await?;
@@ -139,7 +150,6 @@ async fn revoke(connection: &mut PgConnection, login: &Login, role: &str) -> Res
     .fetch_one(&mut *connection)
     .await?;
     let functions = statements.unwrap_or_default();
-    let statements = format!("{functions} ALTER ROLE {role} SET temp_file_limit = '{SPILL}'");
-    raw_sql(AssertSqlSafe(statements)).execute(connection).await?;
+    raw_sql(AssertSqlSafe(functions)).execute(connection).await?;
     Ok(Some(count))
 }

@@ -317,8 +317,7 @@ impl Translator<'_> {
                     || json_path.is_some()
                     || !index_hints.is_empty();
                 absent(foreign, "This form of a table", span)?;
-                self.relation(name, span)?;
-                self.alias(alias.as_ref())
+                self.relation(name, alias.as_ref(), span)
             }
             TableFactor::Derived { lateral, subquery, alias, sample } => {
                 absent(sample.is_some(), "TABLESAMPLE", span)?;
@@ -339,8 +338,9 @@ impl Translator<'_> {
         }
     }
 
-    /// A name of WITH stands as it is, a table with its schema: neither can be taken for the other.
-    fn relation(&mut self, object: &ObjectName, span: Span) -> Done {
+    /// A name of WITH stands as it is. A table becomes the tenant's part of it: its listed columns, in
+    /// rows that carry the tenant's id. So this layer holds without the other one.
+    fn relation(&mut self, object: &ObjectName, alias: Option<&TableAlias>, span: Span) -> Done {
         let parts = names(object)?;
         let (schema, table) = match parts.as_slice() {
             [(table, _)] => (None, table.as_str()),
@@ -349,7 +349,7 @@ impl Translator<'_> {
         };
         if schema.is_none() && self.visible.iter().flatten().any(|visible| visible == table) {
             self.put(&quoted(table));
-            return Ok(());
+            return self.alias(alias);
         }
         let Some(relation) = self.policy.relation(schema, table) else {
             let all: Vec<&str> = self.policy.relations.iter().map(|relation| relation.name.as_str()).collect();
@@ -359,8 +359,18 @@ impl Translator<'_> {
         for column in &relation.columns {
             self.defines(column, span)?;
         }
-        self.put(&format!("{}.{}", quoted(&relation.schema), quoted(&relation.name)));
-        Ok(())
+        let columns: Vec<String> = relation.columns.iter().map(|column| quoted(column)).collect();
+        let source = format!("{}.{}", quoted(&relation.schema), quoted(&relation.name));
+        self.put(&format!("(SELECT {} FROM {source} WHERE tenant_id =", columns.join(", ")));
+        self.put_tenant();
+        self.put(")");
+        match alias {
+            Some(_) => self.alias(alias),
+            None => {
+                self.put(&format!("AS {}", quoted(table)));
+                Ok(())
+            }
+        }
     }
 
     fn alias(&mut self, alias: Option<&TableAlias>) -> Done {
