@@ -13,10 +13,10 @@ pub mod error;
 pub mod features;
 pub mod forest;
 pub mod inference;
-pub mod telemetry;
 pub mod jobs;
 pub mod registry;
 pub mod storage;
+pub mod telemetry;
 pub mod training;
 
 pub use error::{Error, Result};

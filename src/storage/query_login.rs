@@ -104,7 +104,9 @@ pub async fn show(connection: &mut PgConnection, login: &str, schema: &str, tabl
     .fetch_optional(&mut *connection)
     .await?;
     if walled != Some(true) {
-        return Err(Error::internal(format!("{schema}.{table} has no forced row-level security by tenant_id")));
+        return Err(Error::internal(format!(
+            "{schema}.{table} has no forced row-level security by tenant_id"
+        )));
     }
     let (login, schema, table): (String, String, String) =
         query_as("SELECT quote_ident($1), quote_ident($2), quote_ident($3)")

@@ -10,8 +10,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use sqlx::{
-    AssertSqlSafe, Column, Executor, PgPool, Row, SqlSafeStr, Statement, TypeInfo,
-    postgres::PgPoolOptions, query_scalar, raw_sql,
+    AssertSqlSafe, Column, Executor, PgPool, Row, SqlSafeStr, Statement, TypeInfo, postgres::PgPoolOptions,
+    query_scalar, raw_sql,
 };
 use uuid::Uuid;
 
@@ -50,6 +50,9 @@ pub struct QueryDatabase {
 #[derive(Debug)]
 pub struct QuerySession {
     connection: Unsettled,
+    /// Whether a COPY was begun and did not come to its end. sqlx then leaves answers unread, which the
+    /// next statement, perhaps of another tenant, would take for its own.
+    copying: bool,
 }
 
 /// A column of a statement's result.
@@ -135,7 +138,7 @@ impl QueryDatabase {
         if row.try_get::<Option<Uuid>, _>(0)? != Some(tenant.uuid()) {
             return Err(Error::internal("the database does not accept the service's signature"));
         }
-        Ok(QuerySession { connection })
+        Ok(QuerySession { connection, copying: false })
     }
 
     /// A connection with an open transaction, and its server process. Dead ones are discarded.
@@ -194,19 +197,25 @@ impl QuerySession {
         mut sink: impl FnMut(Bytes) -> Result<(), QueryFailure>,
     ) -> Result<(), QueryFailure> {
         // The line break ends a comment that the text might end in.
+        self.copying = true;
         let copy = format!("COPY ({select}\n) TO STDOUT (FORMAT binary)");
         let mut messages = self.connection.get().copy_out_raw(&copy).await?;
         while let Some(message) = messages.try_next().await? {
             sink(message)?;
         }
+        drop(messages);
+        self.copying = false;
         Ok(())
     }
 
-    /// Ends the transaction and gives the connection back.
+    /// Ends the transaction and gives the connection back; closes it after a COPY that failed.
     ///
     /// # Errors
     /// If the connection breaks; it is then closed.
     pub async fn rollback(mut self) -> Result<()> {
+        if self.copying {
+            return Ok(());
+        }
         raw_sql("ROLLBACK").execute(self.connection.get()).await?;
         drop(self.connection.settle());
         Ok(())

@@ -170,7 +170,10 @@ impl Grammar {
             let wanted: Vec<Type> = match types {
                 Some(types) => types.to_vec(),
                 None => (0..=self.random.below(3))
-                    .map(|_| [Type::Number, Type::Number, Type::Text, Type::Truth, Type::Time][self.random.below(5)])
+                    .map(|_| {
+                        [Type::Number, Type::Number, Type::Text, Type::Truth, Type::Time]
+                            [self.random.below(5)]
+                    })
                     .collect(),
             };
             for kind in wanted {
@@ -183,13 +186,24 @@ impl Grammar {
         }
         let distinct = if self.random.one_in(8) { "DISTINCT " } else { "" };
         self.scope.truncate(outer);
-        (format!("SELECT {distinct}{} FROM {from}{}{tail}", items.join(", "), filter.unwrap_or_default()), columns)
+        (
+            format!("SELECT {distinct}{} FROM {from}{}{tail}", items.join(", "), filter.unwrap_or_default()),
+            columns,
+        )
     }
 
     fn from(&mut self, depth: usize) -> String {
         let mut text = self.source(depth, false);
         for _ in 0..self.random.below(3).min(depth) {
-            let join = self.random.pick(&["JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN", "CROSS JOIN", ",", ", LATERAL"]);
+            let join = self.random.pick(&[
+                "JOIN",
+                "LEFT JOIN",
+                "RIGHT JOIN",
+                "FULL JOIN",
+                "CROSS JOIN",
+                ",",
+                ", LATERAL",
+            ]);
             match join {
                 "CROSS JOIN" => {
                     let source = self.source(depth, false);
@@ -205,7 +219,8 @@ impl Grammar {
                 }
                 "FULL JOIN" => {
                     let source = self.source(depth, false);
-                    let (left, right) = (&self.scope[self.scope.len() - 2], &self.scope[self.scope.len() - 1]);
+                    let (left, right) =
+                        (&self.scope[self.scope.len() - 2], &self.scope[self.scope.len() - 1]);
                     let pair = (left.columns.first(), right.columns.first());
                     let on = match pair {
                         (Some((a, x)), Some((b, y))) if x == y => {
@@ -264,7 +279,9 @@ impl Grammar {
     }
 
     fn literal(&mut self) -> String {
-        self.random.pick(&["0", "1", "2", "3", "-1", "0.25", "1995", "1991", "4242", "1e3", "NULL", "12"]).to_owned()
+        self.random
+            .pick(&["0", "1", "2", "3", "-1", "0.25", "1995", "1991", "4242", "1e3", "NULL", "12"])
+            .to_owned()
     }
 
     fn typed(&mut self, kind: Type, depth: usize) -> String {
@@ -285,14 +302,20 @@ impl Grammar {
             };
         }
         let d = depth - 1;
-        match self.random.below(19) {
+        // What fails on most rows is tried less often.
+        let mut choice = self.random.below(19);
+        if matches!(choice, 5 | 6 | 8 | 9 | 17) && !self.random.one_in(4) {
+            choice = 0;
+        }
+        match choice {
             0..=3 => {
-                let op = self.random.pick(&["+", "-", "*", "/"]);
+                let op = self.random.pick(&["+", "-", "*", "+", "-", "*", "/"]);
                 format!("({} {op} {})", self.number(d), self.number(d))
             }
             4 => format!("({}::int % {}::int)", self.number(d), self.number(d)),
             5 => {
-                let function = self.random.pick(&["abs", "sqrt", "ln", "floor", "ceil", "sign", "cbrt", "acos", "exp"]);
+                let function =
+                    self.random.pick(&["abs", "sqrt", "ln", "floor", "ceil", "sign", "cbrt", "acos", "exp"]);
                 format!("{function}({})", self.number(d))
             }
             6 => format!("power({}, {})", self.number(d), self.number(d)),
@@ -344,11 +367,24 @@ impl Grammar {
     /// A number without sub-select, of the innermost relation.
     fn plain(&mut self, depth: usize) -> String {
         let source = self.scope.last().cloned();
-        let columns: Vec<String> = source.into_iter().flat_map(|source| {
-            let alias = source.alias;
-            source.columns.into_iter().filter(|(_, kind)| *kind == Type::Number).map(move |(name, _)| format!("{alias}.{name}::float8"))
-        }).collect();
-        let one = |random: &mut Random| if columns.is_empty() { "1::float8".to_owned() } else { columns[random.below(columns.len())].clone() };
+        let columns: Vec<String> = source
+            .into_iter()
+            .flat_map(|source| {
+                let alias = source.alias;
+                source
+                    .columns
+                    .into_iter()
+                    .filter(|(_, kind)| *kind == Type::Number)
+                    .map(move |(name, _)| format!("{alias}.{name}::float8"))
+            })
+            .collect();
+        let one = |random: &mut Random| {
+            if columns.is_empty() {
+                "1::float8".to_owned()
+            } else {
+                columns[random.below(columns.len())].clone()
+            }
+        };
         let (a, b) = (one(&mut self.random), one(&mut self.random));
         match if depth == 0 { 0 } else { self.random.below(5) } {
             1 => format!("({a} / ({b} - 1991))"),
@@ -368,7 +404,8 @@ impl Grammar {
             3 => format!("max({value})"),
             _ => format!("min({value})"),
         };
-        let part = if self.random.one_in(2) { format!("PARTITION BY {} ", self.text(0)) } else { String::new() };
+        let part =
+            if self.random.one_in(2) { format!("PARTITION BY {} ", self.text(0)) } else { String::new() };
         format!("{call} OVER ({part}ORDER BY {})", self.number(1))
     }
 
@@ -377,7 +414,19 @@ impl Grammar {
             let column = self.column(Type::Text);
             return match column {
                 Some(column) if !self.random.one_in(4) => column,
-                _ => self.random.pick(&["'a'", "'12'", "'A-1'", "'x(['", "'2020-02-30'", "'{\"a\": 1}'", "E'\\\\'", "'it''s'"]).to_owned(),
+                _ => self
+                    .random
+                    .pick(&[
+                        "'a'",
+                        "'12'",
+                        "'A-1'",
+                        "'x(['",
+                        "'2020-02-30'",
+                        "'{\"a\": 1}'",
+                        "E'\\\\'",
+                        "'it''s'",
+                    ])
+                    .to_owned(),
             };
         }
         let d = depth - 1;
@@ -387,7 +436,12 @@ impl Grammar {
                 let function = self.random.pick(&["lower", "upper", "reverse", "md5", "initcap", "btrim"]);
                 format!("{function}({})", self.text(d))
             }
-            2 => format!("substring({} FROM {}::int FOR {}::int)", self.text(d), self.number(d), self.number(d)),
+            2 => format!(
+                "substring({} FROM {}::int FOR {}::int)",
+                self.text(d),
+                self.number(d),
+                self.number(d)
+            ),
             3 => format!("replace({}, {}, {})", self.text(d), self.text(d), self.text(d)),
             4 => format!("{}::text", self.number(d)),
             5 => format!("to_char({}, 'YYYY-MM')", self.time(d)),
@@ -407,7 +461,11 @@ impl Grammar {
             };
         }
         let d = depth - 1;
-        match self.random.below(6) {
+        let mut choice = self.random.below(6);
+        if choice > 1 && !self.random.one_in(4) {
+            choice = 1;
+        }
+        match choice {
             0 => format!("({} + INTERVAL '1 day')", self.time(d)),
             1 => format!("date_trunc('month', {})", self.time(d)),
             2 => format!("make_date({}::int, 1, 1)::timestamptz", self.number(d)),
@@ -431,8 +489,11 @@ impl Grammar {
             6 => format!("NOT ({})", self.truth(d)),
             7 => format!("{} IS NOT NULL", self.number(d)),
             8 => format!("{} IN (1, 2, {})", self.number(d), self.number(d)),
-            9 => format!("{} LIKE {}", self.text(d), self.random.pick(&["'A%'", "'%1'", "'_-%'", "'CANARY%'"])),
-            10 => format!("{} ~ {}", self.text(d), self.text(d)),
+            9 => {
+                format!("{} LIKE {}", self.text(d), self.random.pick(&["'A%'", "'%1'", "'_-%'", "'CANARY%'"]))
+            }
+            10 if self.random.one_in(4) => format!("{} ~ {}", self.text(d), self.text(d)),
+            10 => format!("{} ~* '^[a-c].*1'", self.text(d)),
             11 => format!("{} BETWEEN {} AND {}", self.number(d), self.number(d), self.number(d)),
             12 => {
                 let outer = self.scope.len();
@@ -453,8 +514,17 @@ impl Grammar {
                 format!("{outer} {how} (SELECT {value} FROM {from} WHERE {filter})")
             }
             _ => {
-                let tenant = self.random.pick(&["= :tenant_id", "<> :tenant_id", "= 'bbbbbbbb-bbbb-bbbb-bbbb-bbbbbbbbbbbb'"]);
-                match self.scope.iter().rev().find(|source| source.columns.iter().any(|(name, _)| name == "observed_at")) {
+                let tenant = self.random.pick(&[
+                    "= :tenant_id",
+                    "<> :tenant_id",
+                    "= 'bbbbbbbb-bbbb-bbbb-bbbb-bbbbbbbbbbbb'",
+                ]);
+                match self
+                    .scope
+                    .iter()
+                    .rev()
+                    .find(|source| source.columns.iter().any(|(name, _)| name == "observed_at"))
+                {
                     Some(source) => format!("{}.tenant_id {tenant}", source.alias),
                     None => format!(":tenant_id {comparison} :tenant_id"),
                 }

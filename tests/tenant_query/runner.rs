@@ -94,9 +94,15 @@ async fn failures_are_told_in_our_words() {
             "SELECT total_cost, concat(a, a, a, a, a) AS t FROM (SELECT total_cost, concat(md5('x'), md5('x')) AS a FROM cost_records) x",
             "query_value",
         ),
-        ("SELECT total_cost, a.id::text || b.id || c.id AS t FROM cost_records a, (SELECT id FROM cost_records) b, (SELECT id FROM cost_records) c", "too_many_categories"),
+        (
+            "SELECT total_cost, a.id::text || b.id || c.id AS t FROM cost_records a, (SELECT id FROM cost_records) b, (SELECT id FROM cost_records) c",
+            "too_many_categories",
+        ),
         ("SELECT total_cost, '(' ~ '(' AS x FROM cost_records", "query_value"),
-        ("SELECT count(*) AS target, 1 AS z FROM cost_records a, cost_records b, cost_records c, cost_records d, cost_records e, cost_records f, cost_records g, cost_records h", "query_timeout"),
+        (
+            "SELECT count(*) AS target, 1 AS z FROM cost_records a, cost_records b, cost_records c, cost_records d, cost_records e, cost_records f, cost_records g, cost_records h",
+            "query_timeout",
+        ),
     ] {
         let outcome = world.run("cost_forecasting", text).await;
         let found = outcome.as_ref().err().map_or("ok", kind);
@@ -151,7 +157,8 @@ async fn wait_for(world: &World, sessions: i64) {
 /// The limit is ten minutes: only a cancel can end the statement while this test waits.
 #[tokio::test]
 async fn a_query_whose_caller_is_gone_stops_on_the_server() {
-    let limits = QueryConfig { timeout: Duration::from_secs(600), max_connections: 2, ..QueryConfig::default() };
+    let limits =
+        QueryConfig { timeout: Duration::from_secs(600), max_connections: 2, ..QueryConfig::default() };
     let world = world(limits).await;
     let endless = "SELECT count(*) AS target, 1 AS z FROM cost_records a, cost_records b, cost_records c, cost_records d, \
                    cost_records e, cost_records f, cost_records g, cost_records h, cost_records i, cost_records j";

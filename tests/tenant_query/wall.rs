@@ -16,7 +16,8 @@ async fn seen(connection: &mut PgConnection, tenant: &str, signature: &str) -> i
     let settings =
         format!("BEGIN READ ONLY; SET LOCAL app.tenant = '{tenant}'; SET LOCAL app.sig = '{signature}'");
     raw_sql(AssertSqlSafe(settings)).execute(&mut *connection).await.expect("set");
-    let rows = sqlx::query_scalar("SELECT count(*) FROM public.cost_records").fetch_one(&mut *connection).await;
+    let rows =
+        sqlx::query_scalar("SELECT count(*) FROM public.cost_records").fetch_one(&mut *connection).await;
     raw_sql("ROLLBACK").execute(connection).await.expect("rolled back");
     rows.expect("counted")
 }
@@ -116,8 +117,8 @@ async fn the_login_may_read_the_records_and_nothing_else() {
         ("SELECT * FROM sec.signing_key", "42501"),
         ("SELECT sec.hmac('x')", "42501"),
         ("SELECT sec.sign_tenant(gen_random_uuid(), 1, 1)", "42501"),
-        ("CREATE TEMP TABLE t ()", "42501"),
-        ("CREATE TABLE public.t ()", "42501"),
+        ("COMMIT; BEGIN READ WRITE; CREATE TEMP TABLE t ()", "42501"),
+        ("COMMIT; BEGIN READ WRITE; CREATE TABLE public.t ()", "42501"),
         ("SELECT set_config('app.tenant', 'x', true)", "42501"),
         ("SELECT pg_advisory_xact_lock(1)", "42501"),
         ("SELECT query_to_xml('SELECT 1', true, true, '')", "42501"),

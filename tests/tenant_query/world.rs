@@ -9,7 +9,7 @@ use binah_ml::{
         FeatureTable,
         query::{CheckedQuery, Policy, QueryConfig, QueryStats, Request, TenantQuery},
     },
-    storage::{ConnectConfig, Database, Login, query_login},
+    storage::{ConnectConfig, Login, query_login},
 };
 use futures::TryStreamExt;
 use sqlx::{AssertSqlSafe, Column, PgConnection, Row, TypeInfo, ValueRef, raw_sql};
@@ -22,7 +22,6 @@ pub(crate) const CANARIES: [&str; 2] = ["CANARY", "4242"];
 
 pub(crate) struct World {
     pub(crate) database: TestDatabase,
-    pub(crate) service: Database,
     pub(crate) query: TenantQuery,
 }
 
@@ -31,7 +30,6 @@ pub(crate) struct World {
 pub(crate) enum Outcome {
     Rows(Vec<String>),
     Failed(String),
-    Refused(&'static str),
 }
 
 impl Outcome {
@@ -58,8 +56,11 @@ impl World {
     pub(crate) async fn new(others: &str, config: QueryConfig) -> Self {
         let database = TestDatabase::new().await;
         let policy = Policy::records();
-        let tables: Vec<_> =
-            policy.relations.iter().map(|relation| (relation.schema.as_str(), relation.name.as_str())).collect();
+        let tables: Vec<_> = policy
+            .relations
+            .iter()
+            .map(|relation| (relation.schema.as_str(), relation.name.as_str()))
+            .collect();
         query_login::install(&database.owner, &service_login(), &query_login(), &tables)
             .await
             .expect("the query login is installed");
@@ -68,10 +69,9 @@ impl World {
         }
         database.as_owner(&records('a', 12, OWN)).await;
         database.as_owner(others).await;
-        let service = database.service();
         let connect = database.owner.with_login(query_login());
-        let query = TenantQuery::new(&connect, service.clone(), policy, config);
-        Self { database, service, query }
+        let query = TenantQuery::new(&connect, database.service(), policy, config);
+        Self { database, query }
     }
 
     pub(crate) fn connect(&self) -> ConnectConfig {
@@ -87,12 +87,16 @@ impl World {
     /// A session of the query login that holds a signature of tenant A for an hour.
     pub(crate) async fn signed_session(&self) -> Session {
         let mut connection = support::connect(&self.connect()).await;
-        raw_sql("SET statement_timeout TO 3000; SET timezone TO 'UTC'; SET max_parallel_workers_per_gather TO 0")
-            .execute(&mut connection)
+        raw_sql(
+            "SET statement_timeout TO 3000; SET timezone TO 'UTC'; SET max_parallel_workers_per_gather TO 0",
+        )
+        .execute(&mut connection)
+        .await
+        .expect("set");
+        let process: i32 = sqlx::query_scalar("SELECT pg_backend_pid()")
+            .fetch_one(&mut connection)
             .await
-            .expect("set");
-        let process: i32 =
-            sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut connection).await.expect("a process");
+            .expect("a process");
         let mut owner = self.database.owner_connection().await;
         let signature: String = sqlx::query_scalar("SELECT sec.sign_tenant($1, $2, 3600)")
             .bind(tenant_a().uuid())

@@ -79,7 +79,10 @@ impl Columns {
     }
 
     /// Appends one row: as many fields as there are columns, `None` for NULL.
-    pub(in crate::features) fn push_row<'a>(&mut self, fields: impl Iterator<Item = Option<&'a [u8]>>) -> Result<()> {
+    pub(in crate::features) fn push_row<'a>(
+        &mut self,
+        fields: impl Iterator<Item = Option<&'a [u8]>>,
+    ) -> Result<()> {
         for ((plan, sink), field) in self.columns.iter_mut().zip(fields) {
             match sink {
                 Sink::Numbers(values) => values.push(plan.number(field)? as f32),

@@ -13,7 +13,9 @@ pub(super) fn refusal(sqlstate: &str, timeout: Duration) -> Refusal {
         }
         "22012" => ("query_value", "The query divides by zero"),
         "22003" => ("query_value", "A number is out of range"),
-        "22P02" | "22007" | "22008" | "22018" => ("query_value", "A text is no value of the type that it is used as"),
+        "22P02" | "22007" | "22008" | "22018" => {
+            ("query_value", "A text is no value of the type that it is used as")
+        }
         "2201B" => ("query_value", "A regular expression is malformed"),
         "2201E" | "2201F" | "2201G" => {
             ("query_value", "A logarithm, power or width_bucket has an argument that it is not defined for")
@@ -24,9 +26,10 @@ pub(super) fn refusal(sqlstate: &str, timeout: Duration) -> Refusal {
         "42703" | "42P10" => ("query_column", "A column is not where the query looks for it"),
         "42P01" | "42P09" => ("query_relation", "A table or alias is not where the query looks for it"),
         "42702" | "42712" | "42725" => ("query_column", "A name may mean two things; write alias.column"),
-        "42803" | "42P20" => {
-            ("query_grouping", "A column must stand in GROUP BY or in an aggregate, or an aggregate stands in the wrong place")
-        }
+        "42803" | "42P20" => (
+            "query_grouping",
+            "A column must stand in GROUP BY or in an aggregate, or an aggregate stands in the wrong place",
+        ),
         "42601" | "42611" => ("query_syntax", "Postgres cannot read the query"),
         "42501" => ("query_not_allowed", "The query reads what it may not"),
         "25006" => ("query_not_allowed", "The query would change data"),

@@ -164,7 +164,10 @@ mod tests {
         ));
         assert_eq!(plan.skipped, ["tenant_id"]);
         let select = plan.select("SELECT 1", 10);
-        assert!(select.starts_with("SELECT c1, c2, pg_catalog.left(c3::pg_catalog.text, 256), c4"), "{select}");
+        assert!(
+            select.starts_with("SELECT c1, c2, pg_catalog.left(c3::pg_catalog.text, 256), c4"),
+            "{select}"
+        );
         assert!(select.ends_with("AS result (c0, c1, c2, c3, c4, c5, c6) LIMIT 10"), "{select}");
     }
 
@@ -181,6 +184,9 @@ mod tests {
         ] {
             assert_eq!(planned("cost_forecasting", columns).expect_err("refused").kind, kind, "{columns:?}");
         }
-        assert!(planned("anomaly_detection", &[("a", "INT4")]).is_ok(), "an unsupervised model has no target");
+        assert!(
+            planned("anomaly_detection", &[("a", "INT4")]).is_ok(),
+            "an unsupervised model has no target"
+        );
     }
 }

@@ -116,7 +116,8 @@ impl TenantQuery {
         match tokio::time::timeout(limit, work).await {
             Ok(Ok((table, skipped))) => {
                 audit.ok();
-                let stats = QueryStats { rows: audit.rows, bytes: audit.bytes, elapsed: audit.elapsed(), skipped };
+                let stats =
+                    QueryStats { rows: audit.rows, bytes: audit.bytes, elapsed: audit.elapsed(), skipped };
                 Ok((table, stats))
             }
             Ok(Err(QueryFailure::Statement(code))) => {
@@ -144,11 +145,7 @@ impl TenantQuery {
     ) -> Result<(FeatureTable, Vec<String>), QueryFailure> {
         let mut session = self.database.begin(tenant).await?;
         let outcome = self.read(&mut session, &checked.sql(tenant.uuid()), model_type, audit).await;
-        // After an error of the server the connection is whole. After one of ours the rest of the rows
-        // is still to come: the session is dropped, and with it the connection.
-        if !matches!(outcome, Err(QueryFailure::Other(_))) {
-            session.rollback().await?;
-        }
+        session.rollback().await?;
         outcome
     }
 

@@ -2,8 +2,8 @@
 
 use sqlparser::{
     ast::{
-        AccessExpr, Array, BinaryOperator, CaseWhen, CastKind, CeilFloorKind, Expr, Ident, Interval, Spanned, Subscript,
-        TrimWhereField, TypedString, UnaryOperator, Value, ValueWithSpan,
+        AccessExpr, Array, BinaryOperator, CaseWhen, CastKind, CeilFloorKind, Expr, Ident, Interval, Spanned,
+        Subscript, TrimWhereField, TypedString, UnaryOperator, Value, ValueWithSpan,
     },
     tokenizer::Span,
 };
@@ -158,7 +158,9 @@ impl Translator<'_> {
     fn refuse_access(&self, root: &Expr, chain: &[AccessExpr]) -> Done {
         no(
             match chain.first() {
-                Some(AccessExpr::Subscript(Subscript::Index { .. } | Subscript::Slice { .. })) => "A subscript",
+                Some(AccessExpr::Subscript(Subscript::Index { .. } | Subscript::Slice { .. })) => {
+                    "A subscript"
+                }
                 _ => "A field of an expression",
             },
             root.span(),
@@ -323,9 +325,11 @@ impl Translator<'_> {
         let Interval { value, leading_field, leading_precision, last_field, fractional_seconds_precision } =
             interval;
         let span = value.span();
-        let sized = leading_precision.is_some() || fractional_seconds_precision.is_some() || last_field.is_some();
+        let sized =
+            leading_precision.is_some() || fractional_seconds_precision.is_some() || last_field.is_some();
         absent(sized, "This form of INTERVAL", span)?;
-        let Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(text), span }) = value.as_ref() else {
+        let Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(text), span }) = value.as_ref()
+        else {
             return no("An INTERVAL that is no text", span);
         };
         self.put("INTERVAL");

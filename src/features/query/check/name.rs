@@ -59,7 +59,11 @@ pub(super) fn string_literal(text: &str, span: Span) -> Result<String, Refusal> 
         return no("A NUL character", span);
     }
     let escaped = text.replace('\'', "''");
-    Ok(if text.contains('\\') { format!("E'{}'", escaped.replace('\\', "\\\\")) } else { format!("'{escaped}'") })
+    Ok(if text.contains('\\') {
+        format!("E'{}'", escaped.replace('\\', "\\\\"))
+    } else {
+        format!("'{escaped}'")
+    })
 }
 
 impl Translator<'_> {

@@ -2,11 +2,12 @@
 
 use sqlparser::{
     ast::{
-        Cte, CteAsMaterialized, Distinct, Fetch, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, LimitClause,
-        NamedWindowDefinition, NamedWindowExpr, ObjectName, Offset, OffsetRows, OrderBy, OrderByExpr, OrderByKind,
-        OrderByOptions, OrderBySort, Parens, Query, Select, SelectFlavor, SelectItem,
-        SelectItemQualifiedWildcardKind, SetExpr, SetOperator, SetQuantifier, Spanned, TableAlias,
-        TableAliasColumnDef, TableFactor, TableWithJoins, Values, WildcardAdditionalOptions, With,
+        Cte, CteAsMaterialized, Distinct, Fetch, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator,
+        LimitClause, NamedWindowDefinition, NamedWindowExpr, ObjectName, Offset, OffsetRows, OrderBy,
+        OrderByExpr, OrderByKind, OrderByOptions, OrderBySort, Parens, Query, Select, SelectFlavor,
+        SelectItem, SelectItemQualifiedWildcardKind, SetExpr, SetOperator, SetQuantifier, Spanned,
+        TableAlias, TableAliasColumnDef, TableFactor, TableWithJoins, Values, WildcardAdditionalOptions,
+        With,
     },
     tokenizer::Span,
 };
@@ -263,7 +264,9 @@ impl Translator<'_> {
         let (words, constraint) = match join_operator {
             JoinOperator::Join(constraint) | JoinOperator::Inner(constraint) => ("JOIN", constraint),
             JoinOperator::Left(constraint) | JoinOperator::LeftOuter(constraint) => ("LEFT JOIN", constraint),
-            JoinOperator::Right(constraint) | JoinOperator::RightOuter(constraint) => ("RIGHT JOIN", constraint),
+            JoinOperator::Right(constraint) | JoinOperator::RightOuter(constraint) => {
+                ("RIGHT JOIN", constraint)
+            }
             JoinOperator::FullOuter(constraint) => ("FULL JOIN", constraint),
             JoinOperator::CrossJoin(constraint) => ("CROSS JOIN", constraint),
             _ => return no("This kind of join", span),
@@ -352,7 +355,8 @@ impl Translator<'_> {
             return self.alias(alias);
         }
         let Some(relation) = self.policy.relation(schema, table) else {
-            let all: Vec<&str> = self.policy.relations.iter().map(|relation| relation.name.as_str()).collect();
+            let all: Vec<&str> =
+                self.policy.relations.iter().map(|relation| relation.name.as_str()).collect();
             let message = format!("There is no table '{object}' to read; there are {}", all.join(", "));
             return Err(Refusal::at("query_relation", message, span));
         };

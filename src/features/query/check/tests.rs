@@ -1,6 +1,7 @@
 use uuid::Uuid;
 
 use super::*;
+use crate::features::query::Relation;
 
 const TENANT: Uuid = Uuid::from_u128(0xaaaa_aaaa_aaaa_aaaa_aaaa_aaaa_aaaa_aaaa);
 
@@ -129,7 +130,8 @@ fn a_refusal_names_the_place() {
 
 #[test]
 fn size_is_bounded_and_the_stack_is_safe() {
-    let nested = |open: &str, close: &str, n: usize| format!("SELECT {}1{} AS x", open.repeat(n), close.repeat(n));
+    let nested =
+        |open: &str, close: &str, n: usize| format!("SELECT {}1{} AS x", open.repeat(n), close.repeat(n));
     for text in [
         "x".repeat(100_000),
         nested("(", ")", 5_000),
