@@ -1,6 +1,9 @@
 //! A database with two tenants, and ways to ask it with one of the two layers switched off.
 
-use std::time::Duration;
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    time::Duration,
+};
 
 use binah_ml::{
     auth::{TenantId, tenant::scope},
@@ -147,26 +150,33 @@ impl Session {
     }
 }
 
-/// At most 10,000 rows as text.
+/// The rows as text; of more than 10,000 their number and a digest that their order does not change.
 async fn rows(connection: &mut PgConnection, sql: &str) -> Result<Vec<String>, String> {
     let mut rows = raw_sql(AssertSqlSafe(sql)).fetch(connection);
     let mut texts = vec![];
+    let (mut count, mut digest) = (0_u64, 0_u64);
     loop {
         let row = match rows.try_next().await {
             Ok(Some(row)) => row,
-            Ok(None) => return Ok(texts),
+            Ok(None) if count as usize == texts.len() => return Ok(texts),
+            Ok(None) => return Ok(vec![format!("{count} rows, digest {digest:x}")]),
             Err(sqlx::Error::Database(error)) => {
                 return Err(format!("{}: {}", error.code().unwrap_or_default(), error.message()));
             }
             Err(error) => return Err(error.to_string()),
         };
+        let cells = (0..row.len()).map(|i| {
+            let value = row.try_get_raw(i).expect("a column");
+            let text = if value.is_null() { "NULL" } else { value.as_str().unwrap_or("?") };
+            format!("{}:{}={text}", row.column(i).name(), row.column(i).type_info().name())
+        });
+        let text = cells.collect::<Vec<_>>().join("|");
+        let mut hasher = DefaultHasher::new();
+        text.hash(&mut hasher);
+        digest = digest.wrapping_add(hasher.finish());
+        count += 1;
         if texts.len() < 10_000 {
-            let cells = (0..row.len()).map(|i| {
-                let value = row.try_get_raw(i).expect("a column");
-                let text = if value.is_null() { "NULL" } else { value.as_str().unwrap_or("?") };
-                format!("{}:{}={text}", row.column(i).name(), row.column(i).type_info().name())
-            });
-            texts.push(cells.collect::<Vec<_>>().join("|"));
+            texts.push(text);
         }
     }
 }
