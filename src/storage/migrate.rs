@@ -15,6 +15,9 @@ use crate::{Error, Result};
 
 /// SQLSTATE invalid_catalog_name: there is no such database.
 const NO_SUCH_DATABASE: &str = "3D000";
+/// SQLSTATE cannot_connect_now: the server is starting or stopping.
+const STARTING: &str = "57P03";
+const STARTING_PATIENCE: Duration = Duration::from_secs(30);
 /// SQLSTATEs of a database or role that somebody else has just created.
 pub(super) const ALREADY_THERE: [&str; 3] = ["42P04", "42710", "23505"];
 /// "binah-ml" in ASCII: the advisory lock under which roles and grants are set.
@@ -76,9 +79,18 @@ async fn latest(connection: &mut PgConnection) -> Result<i64> {
         .await?)
 }
 
-/// A connection of the owner. Statements are not logged: one of them carries a password.
+/// A connection of the owner; a server that says it is starting is waited for. Statements are not
+/// logged: one of them carries a password.
 pub(super) async fn connect(config: &ConnectConfig) -> sqlx::Result<PgConnection> {
-    config.options().disable_statement_logging().connect().await
+    let patience = Instant::now() + STARTING_PATIENCE;
+    loop {
+        match config.options().disable_statement_logging().connect().await {
+            Err(error) if sqlstate(&error).as_deref() == Some(STARTING) && Instant::now() < patience => {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            other => return other,
+        }
+    }
 }
 
 async fn connect_or_create(owner: &ConnectConfig) -> Result<(PgConnection, bool)> {

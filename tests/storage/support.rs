@@ -2,12 +2,15 @@
 //! database for each test.
 
 use std::{
+    future::poll_fn,
     path::{Path, PathBuf},
+    pin::pin,
     process::{Command, Stdio},
     sync::{
         OnceLock,
         atomic::{AtomicU32, Ordering},
     },
+    task::Poll,
     time::Duration,
 };
 
@@ -86,6 +89,17 @@ pub(crate) fn caller(tenant: TenantId, user_id: &str) -> Caller {
     }
 }
 
+/// Lets a future wait `polls` times for the server's answer, then drops it where it stands.
+pub(crate) async fn cut_off_after(polls: usize, future: impl Future) {
+    let mut future = pin!(future);
+    for _ in 0..polls {
+        if poll_fn(|context| Poll::Ready(future.as_mut().poll(context).is_ready())).await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 pub(crate) async fn run(config: &ConnectConfig, statements: &str) {
     let mut connection = connect(config).await;
     raw_sql(AssertSqlSafe(statements)).execute(&mut connection).await.expect("the statements run");
@@ -156,9 +170,9 @@ fn start_server() -> ConnectConfig {
         .expect("sh starts");
     // Held open until this process ends.
     std::mem::forget(keeper);
-    let socket = folder.join(".s.PGSQL.5432");
+    let status = folder.join("data/postmaster.pid");
     for _ in 0..600 {
-        if std::os::unix::net::UnixStream::connect(&socket).is_ok() {
+        if std::fs::read_to_string(&status).is_ok_and(|status| status.contains("ready")) {
             return ConnectConfig {
                 host: folder.to_string_lossy().into_owned(),
                 port: 5432,

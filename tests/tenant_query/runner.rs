@@ -206,6 +206,36 @@ async fn every_query_leaves_an_audit_line() {
     assert!(lines.iter().all(|line| !line.contains("SELECT")), "the text itself is not logged");
 }
 
+/// `cargo test --release --test tenant_query -- --ignored a_million --nocapture`
+#[tokio::test]
+#[ignore = "a measurement"]
+async fn a_million_rows() {
+    let world = world(QueryConfig::default()).await;
+    let tenant = tenant_a().uuid();
+    world
+        .database
+        .as_owner(&format!(
+            "INSERT INTO roi_records (tenant_id, entity_id, purchase_price, annual_revenue, operating_expenses, market_growth_rate, roi)
+             SELECT '{tenant}', i::text, random(), random(), random(), random(), random() FROM generate_series(1, 1000000) i;
+             ANALYZE roi_records"
+        ))
+        .await;
+    let six = "SELECT purchase_price, annual_revenue, operating_expenses, market_growth_rate, id AS n, roi FROM roi_records";
+    for _ in 0..4 {
+        let (table, stats) = world.run("roi_prediction", six).await.expect("runs");
+        let rate = stats.rows as f64 / stats.elapsed.as_secs_f64();
+        println!("{} rows x {} columns, {:.0} rows/s", stats.rows, table.columns.len() + 1, rate);
+    }
+    let started = std::time::Instant::now();
+    for _ in 0..200 {
+        world
+            .run("cost_forecasting", "SELECT year, total_cost FROM cost_records LIMIT 1")
+            .await
+            .expect("runs");
+    }
+    println!("{:?} a small query, whole way", started.elapsed() / 200);
+}
+
 mod capture {
     use std::{
         io::Write,
