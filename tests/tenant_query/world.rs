@@ -57,6 +57,11 @@ pub(crate) fn tenant_b() -> TenantId {
 impl World {
     /// Twelve rows of tenant A; of tenant B what `others` inserts.
     pub(crate) async fn new(others: &str, config: QueryConfig) -> Self {
+        Self::sized(12, others, config).await
+    }
+
+    /// With so many rows of tenant A.
+    pub(crate) async fn sized(rows: u32, others: &str, config: QueryConfig) -> Self {
         let database = TestDatabase::new().await;
         let policy = Policy::records();
         let tables: Vec<_> = policy
@@ -70,7 +75,7 @@ impl World {
         for (_, table) in &tables {
             database.as_owner(&format!("ALTER TABLE {table} SET (autovacuum_enabled = off)")).await;
         }
-        database.as_owner(&records('a', 12, OWN)).await;
+        database.as_owner(&records('a', rows, OWN)).await;
         database.as_owner(others).await;
         let connect = database.owner.with_login(query_login());
         let query = TenantQuery::new(&connect, database.service(), policy, config);
@@ -114,11 +119,19 @@ impl World {
         Session { connection, begin }
     }
 
+    /// The usual recipe: the service's login, bound by the policy that trusts a setting.
+    pub(crate) async fn setting_session(&self) -> Session {
+        let mut connection = support::connect(&self.database.owner.with_login(service_login())).await;
+        raw_sql("SET statement_timeout TO 3000").execute(&mut connection).await.expect("set");
+        let begin = format!("BEGIN READ ONLY; SET LOCAL app.tenant_id = '{}'", tenant_a().uuid());
+        Session { connection, begin }
+    }
+
     /// A session of the owner, a superuser, whom no policy binds.
     pub(crate) async fn unwalled_session(&self) -> Session {
         let mut connection = self.database.owner_connection().await;
         raw_sql(
-            "SET statement_timeout TO 3000; SET search_path TO pg_catalog; SET timezone TO 'UTC'; \
+            "SET statement_timeout TO 3000; SET search_path TO pg_catalog, public; SET timezone TO 'UTC'; \
              SET max_parallel_workers_per_gather TO 0",
         )
         .execute(&mut connection)
