@@ -96,7 +96,7 @@ impl World {
     pub(crate) async fn signed_session(&self) -> Session {
         let mut connection = support::connect(&self.connect()).await;
         raw_sql(
-            "SET statement_timeout TO 3000; SET timezone TO 'UTC'; SET max_parallel_workers_per_gather TO 0",
+            "SET statement_timeout TO 3000; SET jit TO off; SET timezone TO 'UTC'; SET max_parallel_workers_per_gather TO 0",
         )
         .execute(&mut connection)
         .await
@@ -131,7 +131,7 @@ impl World {
     pub(crate) async fn unwalled_session(&self) -> Session {
         let mut connection = self.database.owner_connection().await;
         raw_sql(
-            "SET statement_timeout TO 3000; SET search_path TO pg_catalog, public; SET timezone TO 'UTC'; \
+            "SET statement_timeout TO 3000; SET jit TO off; SET search_path TO pg_catalog, public; SET timezone TO 'UTC'; \
              SET max_parallel_workers_per_gather TO 0",
         )
         .execute(&mut connection)
@@ -181,7 +181,13 @@ async fn rows(connection: &mut PgConnection, sql: &str) -> Result<Vec<String>, S
         let cells = (0..row.len()).map(|i| {
             let value = row.try_get_raw(i).expect("a column");
             let text = if value.is_null() { "NULL" } else { value.as_str().unwrap_or("?") };
-            format!("{}:{}={text}", row.column(i).name(), row.column(i).type_info().name())
+            let kind = row.column(i).type_info().name().to_owned();
+            // A sum in another order differs in its last digits.
+            let text = match text.parse::<f64>() {
+                Ok(number) if kind == "FLOAT8" => format!("{number:.10e}"),
+                _ => text.to_owned(),
+            };
+            format!("{}:{kind}={text}", row.column(i).name())
         });
         let text = cells.collect::<Vec<_>>().join("|");
         let mut hasher = DefaultHasher::new();
