@@ -35,10 +35,13 @@ fn setting(name: &str, default: u64) -> u64 {
 
 async fn fuzz(statements: u64) {
     let seed = setting("FUZZ_SEED", 1);
-    let tame = World::sized(6, &records('b', 40, TAME), quick()).await;
-    let canary = World::sized(6, &records('b', 40, CANARY), quick()).await;
+    let tame = World::sized(4, &records('b', 40, TAME), quick()).await;
+    let canary = World::sized(4, &records('b', 40, CANARY), quick()).await;
     let (mut tame_walled, mut canary_walled) = (tame.signed_session().await, canary.signed_session().await);
     let mut unwalled = canary.unwalled_session().await;
+    for session in [&mut tame_walled, &mut canary_walled, &mut unwalled] {
+        session.set("statement_timeout TO 500").await;
+    }
     let mut report = Report::default();
     let begun = Instant::now();
     for i in 0..statements {

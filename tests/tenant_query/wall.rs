@@ -171,3 +171,25 @@ async fn a_table_without_a_wall_is_not_shown() {
         assert!(shown.is_err(), "{table}");
     }
 }
+
+/// The lists of allowed functions hold what this server knows as functions without effects: none is volatile, none
+/// returns a set.
+#[tokio::test]
+async fn allowed_functions_are_pure() {
+    let world = world().await;
+    let listed = include_str!("../../src/features/query/functions.rs");
+    let scalar =
+        listed.split("const SCALAR").nth(1).and_then(|rest| rest.split("];").next()).expect("the list");
+    let names: Vec<String> = scalar.split('"').skip(1).step_by(2).map(str::to_owned).collect();
+    assert!(names.len() > 80, "{names:?}");
+    let impure: Vec<String> = sqlx::query_scalar(
+        "SELECT DISTINCT proname::text FROM pg_proc
+          WHERE pronamespace = 'pg_catalog'::regnamespace AND proname = ANY($1)
+            AND (provolatile = 'v' OR proretset OR prokind <> 'f')",
+    )
+    .bind(&names)
+    .fetch_all(&mut world.database.owner_connection().await)
+    .await
+    .expect("asked");
+    assert_eq!(impure, Vec::<String>::new());
+}

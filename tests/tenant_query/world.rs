@@ -147,6 +147,10 @@ pub(crate) struct Session {
 }
 
 impl Session {
+    pub(crate) async fn set(&mut self, setting: &str) {
+        raw_sql(AssertSqlSafe(format!("SET {setting}"))).execute(&mut self.connection).await.expect("set");
+    }
+
     /// Runs `sql` in a transaction that is rolled back. Over the simple protocol, which is what an
     /// attacker would wish for: several statements pass.
     pub(crate) async fn ask(&mut self, sql: &str) -> Outcome {

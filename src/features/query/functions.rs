@@ -177,7 +177,17 @@ pub(super) fn kind(name: &str) -> Option<Kind> {
     KINDS.iter().find(|(_, names)| names.contains(&name)).map(|(kind, _)| *kind)
 }
 
-/// Every allowed name.
-pub fn names() -> impl Iterator<Item = &'static str> {
-    KINDS.iter().flat_map(|(_, names)| names.iter().copied())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_of_one_kind_and_of_a_plain_shape() {
+        let names: Vec<&str> = KINDS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+        for (i, name) in names.iter().enumerate() {
+            assert!(!names[..i].contains(name), "{name} stands twice");
+            assert!(name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'), "{name}");
+            assert!(!name.starts_with("pg_") && !name.contains("xml") && !name.starts_with("lo_"), "{name}");
+        }
+    }
 }
