@@ -8,6 +8,7 @@
 //! order and parentheses: Postgres sees the words of the user and applies its own precedence.
 
 mod expression;
+mod from;
 mod function;
 mod name;
 mod select;
