@@ -178,14 +178,14 @@ async fn a_query_whose_caller_is_gone_stops_on_the_server() {
 #[tokio::test]
 async fn every_query_leaves_an_audit_line() {
     let world = world(quick()).await;
-    let lines = capture::lines(async {
-        let _ = world.run("cost_forecasting", "SELECT * FROM cost_records").await;
-        let _ = world.run("cost_forecasting", "SELECT pg_sleep(1)").await;
-        let _ = world.run("cost_forecasting", "SELECT 1 / 0 AS target, 1 AS a").await;
-        let gone = world.run("cost_forecasting", "SELECT * FROM cost_records");
-        let _ = tokio::time::timeout(Duration::ZERO, gone).await;
-    })
-    .await;
+    let lines = capture::lines();
+    let model_type = ModelType::parse("cost_forecasting").expect("a catalog type");
+    let run = |text| scope(tenant_a(), world.query.run(Request { user_id: "u-audit", model_type, text }));
+    let _ = run("SELECT * FROM cost_records").await;
+    let _ = run("SELECT pg_sleep(1)").await;
+    let _ = run("SELECT 1 / 0 AS target, 1 AS a").await;
+    let _ = tokio::time::timeout(Duration::ZERO, run("SELECT * FROM cost_records")).await;
+    let lines = lines.of("u-audit");
     let outcomes: Vec<_> = lines
         .iter()
         .map(|line| line.split_whitespace().filter(|w| w.starts_with("outcome=") || w.starts_with("reason=")))
@@ -201,7 +201,7 @@ async fn every_query_leaves_an_audit_line() {
         ],
         "{lines:?}"
     );
-    assert!(lines[0].contains("rows=12") && lines[0].contains("user=\"u-1\""), "{}", lines[0]);
+    assert!(lines[0].contains("rows=12") && lines[0].contains("user=\"u-audit\""), "{}", lines[0]);
     assert!(lines[0].contains("tenant=aaaaaaaa-"), "{}", lines[0]);
     assert!(lines.iter().all(|line| !line.contains("SELECT")), "the text itself is not logged");
 }
@@ -242,11 +242,10 @@ mod capture {
         sync::{Arc, Mutex},
     };
 
-    use tracing::instrument::WithSubscriber;
     use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
     #[derive(Clone, Default)]
-    struct Buffer(Arc<Mutex<Vec<u8>>>);
+    pub(super) struct Buffer(Arc<Mutex<Vec<u8>>>);
 
     impl Write for Buffer {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -267,16 +266,24 @@ mod capture {
         }
     }
 
-    /// The lines of the target `audit` that `work` leaves.
-    pub(super) async fn lines(work: impl Future<Output = ()>) -> Vec<String> {
+    /// The lines of the target `audit` from now on, of the whole process.
+    pub(super) fn lines() -> Buffer {
         let buffer = Buffer::default();
         let subscriber = tracing_subscriber::fmt()
             .with_writer(buffer.clone())
             .with_ansi(false)
             .with_env_filter(EnvFilter::new("audit=info"))
             .finish();
-        work.with_subscriber(subscriber).await;
-        let bytes = buffer.0.lock().expect("not poisoned").clone();
-        String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect()
+        tracing::subscriber::set_global_default(subscriber).expect("called once");
+        buffer
+    }
+
+    impl Buffer {
+        /// The lines that name the user.
+        pub(super) fn of(&self, user: &str) -> Vec<String> {
+            let bytes = self.0.lock().expect("not poisoned").clone();
+            let text = String::from_utf8_lossy(&bytes);
+            text.lines().filter(|line| line.contains(user)).map(str::to_owned).collect()
+        }
     }
 }
