@@ -14,7 +14,7 @@ CARGO_DENY := $(TOOLS)/bin/cargo-deny
 CARGO_DENY_VERSION := 0.20.2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench check audit deps clean-data
+.PHONY: help demo test bench fuzz check audit deps clean-data
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ demo: deps ## Train and predict for two sample tenants; stays up until Ctrl-C (A
 
 test: deps ## Run all tests, against real Postgres and MLflow
 	cargo test --all
+
+fuzz: deps ## 100,000 random statements against the isolation of training_data_query (FUZZ_SEED, FUZZ_STATEMENTS)
+	cargo test --release --test tenant_query -- --ignored --nocapture a_hundred_thousand
 
 bench: deps ## Run the benchmarks
 	cargo bench

@@ -2,6 +2,7 @@
 
 pub mod inline;
 pub mod postgres;
+pub mod query;
 pub mod schema;
 pub mod table;
 

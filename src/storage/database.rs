@@ -121,6 +121,7 @@ impl Database {
 /// A connection that must not go back to the pool as it is: a statement is under way. A future that
 /// is dropped in the middle would otherwise leave its open transaction, or its unread answers, to
 /// the next tenant.
+#[derive(Debug)]
 pub(super) struct Unsettled(pub(super) Option<PoolConnection<Postgres>>);
 
 impl Unsettled {

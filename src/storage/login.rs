@@ -20,7 +20,7 @@ const RECORD_GRANTS: &str = "SELECT, INSERT, DELETE";
 const NOT_ALLOWED: &str = "42501";
 /// SQLSTATE internal_error: "tuple concurrently updated", when a migration of another database of
 /// the same server changes the same role.
-const CONCURRENT_UPDATE: &str = "XX000";
+pub(super) const CONCURRENT_UPDATE: &str = "XX000";
 
 /// What happened to the service's login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,15 +71,20 @@ struct RoleAttributes {
 
 /// Creates the login, or sets its password, and grants it exactly what [`GRANTS`] says.
 pub(super) async fn ensure(connection: &mut PgConnection, login: &Login) -> Result<LoginChange> {
-    let change = match attributes(connection, &login.name).await? {
-        None => create(connection, login).await?,
-        Some(role) => {
-            role.check(&login.name).map_err(Error::internal)?;
-            set_password(connection, login).await?
-        }
-    };
+    let change = ensure_role(connection, login).await?;
     grant(connection, &login.name).await?;
     Ok(change)
+}
+
+/// Creates an unprivileged login that may do nothing yet, or sets its password.
+pub(super) async fn ensure_role(connection: &mut PgConnection, login: &Login) -> Result<LoginChange> {
+    match attributes(connection, &login.name).await? {
+        None => create(connection, login).await,
+        Some(role) => {
+            role.check(&login.name).map_err(Error::internal)?;
+            set_password(connection, login).await
+        }
+    }
 }
 
 impl RoleAttributes {

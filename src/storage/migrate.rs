@@ -21,7 +21,7 @@ const STARTING_PATIENCE: Duration = Duration::from_secs(30);
 /// SQLSTATEs of a database or role that somebody else has just created.
 pub(super) const ALREADY_THERE: [&str; 3] = ["42P04", "42710", "23505"];
 /// "binah-ml" in ASCII: the advisory lock under which roles and grants are set.
-const LOCK: i64 = 0x6269_6e61_682d_6d6c;
+pub(super) const LOCK: i64 = 0x6269_6e61_682d_6d6c;
 
 /// What [`migrate`] did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,7 +81,7 @@ async fn latest(connection: &mut PgConnection) -> Result<i64> {
 
 /// A connection of the owner; a server that says it is starting is waited for. Statements are not
 /// logged: one of them carries a password.
-async fn connect(config: &ConnectConfig) -> sqlx::Result<PgConnection> {
+pub(super) async fn connect(config: &ConnectConfig) -> sqlx::Result<PgConnection> {
     let patience = Instant::now() + STARTING_PATIENCE;
     loop {
         match config.options().disable_statement_logging().connect().await {

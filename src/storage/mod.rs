@@ -12,6 +12,8 @@ pub mod login;
 pub mod migrate;
 pub mod prediction_log;
 pub mod privileges;
+pub mod query_login;
+mod query_session;
 pub mod records;
 mod transaction;
 
@@ -19,4 +21,5 @@ pub use config::{ConnectConfig, Login, PoolConfig, SslMode};
 pub use database::Database;
 pub(crate) use json::{storable, storable_text};
 pub use migrate::{MigrateReport, migrate};
+pub use query_session::{QueryDatabase, QueryFailure, QueryLimits, QuerySession, ResultColumn};
 pub use transaction::TenantTransaction;

@@ -17,7 +17,7 @@ use crate::{
 
 /// What a column of the result is for.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Role {
+pub(in crate::features) enum Role {
     /// A numeric feature.
     Number,
     /// A categorical feature, with the names that 1, 2, ... stand for.
@@ -30,14 +30,14 @@ pub(super) enum Role {
 
 /// A column of the result.
 #[derive(Debug, Clone)]
-pub(super) struct ColumnPlan {
-    pub(super) name: String,
-    pub(super) wire: WireType,
-    pub(super) role: Role,
+pub(in crate::features) struct ColumnPlan {
+    pub(in crate::features) name: String,
+    pub(in crate::features) wire: WireType,
+    pub(in crate::features) role: Role,
 }
 
 /// The columns so far.
-pub(super) struct Columns {
+pub(in crate::features) struct Columns {
     columns: Vec<(ColumnPlan, Sink)>,
     n_rows: usize,
 }
@@ -58,7 +58,7 @@ struct Categories {
 }
 
 impl Columns {
-    pub(super) fn new(plans: Vec<ColumnPlan>) -> Self {
+    pub(in crate::features) fn new(plans: Vec<ColumnPlan>) -> Self {
         let sink = |role: &Role| match role {
             Role::Number => Sink::Numbers(vec![]),
             Role::Target | Role::Time => Sink::Wide(vec![]),
@@ -69,17 +69,20 @@ impl Columns {
     }
 
     /// Number of columns.
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::features) fn len(&self) -> usize {
         self.columns.len()
     }
 
     /// Number of complete rows.
-    pub(super) fn n_rows(&self) -> usize {
+    pub(in crate::features) fn n_rows(&self) -> usize {
         self.n_rows
     }
 
     /// Appends one row: as many fields as there are columns, `None` for NULL.
-    pub(super) fn push_row<'a>(&mut self, fields: impl Iterator<Item = Option<&'a [u8]>>) -> Result<()> {
+    pub(in crate::features) fn push_row<'a>(
+        &mut self,
+        fields: impl Iterator<Item = Option<&'a [u8]>>,
+    ) -> Result<()> {
         for ((plan, sink), field) in self.columns.iter_mut().zip(fields) {
             match sink {
                 Sink::Numbers(values) => values.push(plan.number(field)? as f32),
@@ -92,7 +95,7 @@ impl Columns {
         Ok(())
     }
 
-    pub(super) fn into_table(self) -> FeatureTable {
+    pub(in crate::features) fn into_table(self) -> FeatureTable {
         let mut table = FeatureTable { n_rows: self.n_rows, ..FeatureTable::default() };
         for (plan, sink) in self.columns {
             let values = match sink {

@@ -14,7 +14,7 @@ const CRITICAL_FLAGS: u32 = 0xffff_0000;
 /// Reads the stream in whatever pieces it comes. Postgres sends a tuple a message, so that nothing is
 /// copied as a rule; the protocol does not promise it.
 #[derive(Debug, Default)]
-pub(super) struct CopyDecoder {
+pub(in crate::features) struct CopyDecoder {
     state: State,
     /// What came of a piece that is not complete yet.
     pending: Vec<u8>,
@@ -38,7 +38,7 @@ enum Step {
 
 impl CopyDecoder {
     /// Takes the next bytes and appends the tuples that they complete.
-    pub(super) fn push(&mut self, bytes: &[u8], columns: &mut Columns) -> Result<()> {
+    pub(in crate::features) fn push(&mut self, bytes: &[u8], columns: &mut Columns) -> Result<()> {
         if self.pending.is_empty() {
             let taken = self.consume(bytes, columns)?;
             self.pending.extend_from_slice(&bytes[taken..]);
@@ -53,7 +53,7 @@ impl CopyDecoder {
     }
 
     /// Checks that the stream came to its end.
-    pub(super) fn finish(&self) -> Result<()> {
+    pub(in crate::features) fn finish(&self) -> Result<()> {
         if self.state == State::Ended { Ok(()) } else { Err(malformed("the stream broke off")) }
     }
 

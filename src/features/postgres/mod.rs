@@ -3,9 +3,9 @@
 //! `COPY (SELECT ...) TO STDOUT (FORMAT binary)` inside the tenant transaction: the rows go from
 //! the socket's buffer into the columns, without a row object between.
 
-mod columns;
-mod copy;
-mod wire;
+pub(super) mod columns;
+pub(super) mod copy;
+pub(super) mod wire;
 
 use std::time::Duration;
 

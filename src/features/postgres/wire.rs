@@ -9,7 +9,7 @@ const DAY: f64 = 86_400.0;
 
 /// The types that a training query may yield.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum WireType {
+pub(in crate::features) enum WireType {
     Bool,
     Int2,
     Int4,
@@ -25,7 +25,7 @@ pub(super) enum WireType {
 
 impl WireType {
     /// From sqlx's name of the type.
-    pub(super) fn of(sql_type: &str) -> Option<Self> {
+    pub(in crate::features) fn of(sql_type: &str) -> Option<Self> {
         Some(match sql_type {
             "BOOL" => Self::Bool,
             "INT2" => Self::Int2,
@@ -44,7 +44,7 @@ impl WireType {
     /// The value as a number: a boolean is 0 or 1, a time the days since 1970, an infinite time NaN.
     /// `None` if the bytes are no value of the type, or for a text.
     #[inline]
-    pub(super) fn number(self, bytes: &[u8]) -> Option<f64> {
+    pub(in crate::features) fn number(self, bytes: &[u8]) -> Option<f64> {
         Some(match self {
             Self::Float8 => f64::from_be_bytes(bytes.try_into().ok()?),
             Self::Int4 => i32::from_be_bytes(bytes.try_into().ok()?).into(),
@@ -63,7 +63,7 @@ impl WireType {
     }
 
     /// A time as seconds since 1970; NaN for `infinity`.
-    pub(super) fn seconds(self, bytes: &[u8]) -> Option<f64> {
+    pub(in crate::features) fn seconds(self, bytes: &[u8]) -> Option<f64> {
         match self {
             Self::Timestamp => match i64::from_be_bytes(bytes.try_into().ok()?) {
                 i64::MIN | i64::MAX => Some(f64::NAN),

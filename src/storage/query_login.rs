@@ -1,0 +1,157 @@
+//! The login that runs what tenants write, and the rows that it is shown.
+//!
+//! It owns nothing, is a member of nothing, creates nothing, and reads the given tables only. Row-level
+//! security binds it to `sec.verified_tenant()` by a *restrictive* policy: the service's own policy trusts
+//! the setting app.tenant_id, which a statement can change, and holds for everybody; permissive policies are
+//! joined by OR, a restrictive one stands before them all.
+
+use sqlx::{AssertSqlSafe, Connection, PgConnection, query_as, query_scalar, raw_sql};
+
+use super::{
+    config::{ConnectConfig, Login},
+    error::sqlstate,
+    login::{CONCURRENT_UPDATE, LoginChange, ensure_role},
+    migrate::{LOCK, connect},
+};
+use crate::{Error, Result};
+
+/// Functions of Postgres' own that a statement has no use for: they change the session, execute
+/// text, reach other sessions, wait, or tell the size of what belongs to all tenants.
+const DANGEROUS: &str = "^(set_config|pg_notify|pg_(try_)?advisory_.*|pg_(terminate|cancel)_backend|pg_sleep.*\
+    |(query|table|cursor|schema|database)_to_xml.*|ts_stat|ts_rewrite|lo_.*|loread|lowrite\
+    |pg_stat_get_.*|pg_stat_.*activity|pg_lock_status|pg_blocking_pids|pg_safe_snapshot_blocking_pids\
+    |pg_(relation|database|tablespace|total_relation|table|indexes)_size|pg_prepared_xact|pg_export_snapshot\
+    |pg_logical_emit_message|pg_listening_channels|pg_notification_queue_usage|pg_cursor|pg_prepared_statement)$";
+
+/// Bytes that one session may spill to disk, where the owner may set it.
+const SPILL: &str = "1GB";
+
+/// What [`install`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueryLoginReport {
+    /// What happened to the login.
+    pub login: LoginChange,
+    /// Functions that PUBLIC may execute no more; `None` if the owner may not change that (it is no
+    /// superuser). The second layer stands without.
+    pub revoked_functions: Option<i64>,
+}
+
+/// Creates `query`, or sets its password, and shows it the tables `(schema, name)`, each of which has a
+/// `tenant_id` and forced row-level security. `service` may sign for a tenant from then on. Repeatable.
+///
+/// # Errors
+/// Those of the database; [`Error::Internal`] if a table is not walled or the role is no plain login.
+pub async fn install(
+    owner: &ConnectConfig,
+    service: &Login,
+    query: &Login,
+    tables: &[(&str, &str)],
+) -> Result<QueryLoginReport> {
+    let mut connection = connect(owner).await?;
+    raw_sql(AssertSqlSafe(format!("SELECT pg_advisory_lock({LOCK})"))).execute(&mut connection).await?;
+    let login = ensure_role(&mut connection, query).await?;
+    let mut transaction = connection.begin().await?;
+    let (query_role, service_role, database): (String, String, String) =
+        query_as("SELECT quote_ident($1), quote_ident($2), quote_ident(current_database())")
+            .bind(&query.name)
+            .bind(&service.name)
+            .fetch_one(&mut *transaction)
+            .await?;
+    let grants = format!(
+        "REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+         REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC;
+         REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {query_role};
+         GRANT CONNECT ON DATABASE {database} TO {query_role};
+         GRANT USAGE ON SCHEMA public, sec TO {query_role};
+         GRANT EXECUTE ON FUNCTION sec.verified_tenant() TO {query_role};
+         GRANT USAGE ON SCHEMA sec TO {service_role};
+         GRANT EXECUTE ON FUNCTION sec.sign_tenant(uuid, integer, integer) TO {service_role};"
+    );
+    raw_sql(AssertSqlSafe(grants)).execute(&mut *transaction).await?;
+    for (schema, table) in tables {
+        show(&mut transaction, &query.name, schema, table).await?;
+    }
+    let revoked_functions = revoke(&mut transaction, query).await?;
+    transaction.commit().await?;
+    if revoked_functions.is_some() {
+        let spill = format!("ALTER ROLE {query_role} SET temp_file_limit = '{SPILL}'");
+        let set = raw_sql(AssertSqlSafe(spill)).execute(&mut connection).await;
+        // Another database's owner is setting the same on the same role.
+        if let Err(error) = set
+            && sqlstate(&error).as_deref() != Some(CONCURRENT_UPDATE)
+        {
+            return Err(error.into());
+        }
+    }
+    // Closing gives the lock back.
+    connection.close().await?;
+    Ok(QueryLoginReport { login, revoked_functions })
+}
+
+/// Shows the login one more table. The policies come before the grant.
+///
+/// # Errors
+/// As [`install`].
+pub async fn show(connection: &mut PgConnection, login: &str, schema: &str, table: &str) -> Result<()> {
+    let walled: Option<bool> = query_scalar(
+        "SELECT relrowsecurity AND relforcerowsecurity
+                AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = pg_class.oid AND attname = 'tenant_id'
+                                                       AND atttypid = 'uuid'::regtype AND NOT attisdropped)
+           FROM pg_class WHERE relnamespace = to_regnamespace(quote_ident($1)) AND relname = $2",
+    )
+    .bind(schema)
+    .bind(table)
+    .fetch_optional(&mut *connection)
+    .await?;
+    if walled != Some(true) {
+        return Err(Error::internal(format!(
+            "{schema}.{table} has no forced row-level security by tenant_id"
+        )));
+    }
+    let (login, schema, table): (String, String, String) =
+        query_as("SELECT quote_ident($1), quote_ident($2), quote_ident($3)")
+            .bind(login)
+            .bind(schema)
+            .bind(table)
+            .fetch_one(&mut *connection)
+            .await?;
+    let verified = "USING (tenant_id = (SELECT sec.verified_tenant()))";
+    let statements = format!(
+        "DROP POLICY IF EXISTS tenant_query_wall ON {schema}.{table};
+         DROP POLICY IF EXISTS tenant_query ON {schema}.{table};
+         CREATE POLICY tenant_query_wall ON {schema}.{table} AS RESTRICTIVE TO {login} {verified};
+         CREATE POLICY tenant_query ON {schema}.{table} AS PERMISSIVE FOR SELECT TO {login} {verified};
+         GRANT USAGE ON SCHEMA {schema} TO {login};
+         GRANT SELECT ON {schema}.{table} TO {login};"
+    );
+    raw_sql(AssertSqlSafe(statements)).execute(connection).await?;
+    Ok(())
+}
+
+/// Takes the dangerous functions from PUBLIC and gives them to every login that had them through it, but the
+/// one of the queries. How many there were; `None` without the right to.
+async fn revoke(connection: &mut PgConnection, login: &Login) -> Result<Option<i64>> {
+    let superuser: bool = query_scalar("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
+        .fetch_one(&mut *connection)
+        .await?;
+    if !superuser {
+        return Ok(None);
+    }
+    let (count, statements): (i64, Option<String>) = query_as(
+        "SELECT count(*),
+                string_agg(format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC; GRANT EXECUTE ON FUNCTION %s TO %s;',
+                                  signature, signature, roles), ' ')
+           FROM (SELECT oid::regprocedure::text AS signature FROM pg_proc
+                  WHERE pronamespace = 'pg_catalog'::regnamespace AND proname ~ $1 AND prokind = 'f'
+                    AND has_function_privilege($2, oid, 'EXECUTE')) AS dangerous,
+                (SELECT string_agg(quote_ident(rolname), ', ') AS roles FROM pg_roles
+                  WHERE rolcanlogin AND rolname <> $2) AS others",
+    )
+    .bind(DANGEROUS)
+    .bind(&login.name)
+    .fetch_one(&mut *connection)
+    .await?;
+    let functions = statements.unwrap_or_default();
+    raw_sql(AssertSqlSafe(functions)).execute(connection).await?;
+    Ok(Some(count))
+}

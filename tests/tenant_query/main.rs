@@ -1,0 +1,13 @@
+//! The tenant's own SELECT against a real Postgres: what it does, and what it cannot be made to do.
+
+#![expect(clippy::print_stdout, reason = "the figures are part of what these tests are for")]
+
+mod attacks;
+mod fuzz;
+mod grammar;
+mod runner;
+#[path = "../storage/support.rs"]
+#[expect(dead_code, reason = "shared with the tests of storage")]
+mod support;
+mod wall;
+mod world;
