@@ -28,7 +28,7 @@ test: deps ## Run all tests, against real Postgres and MLflow
 	cargo test --all
 
 fuzz: deps ## 100,000 random statements against the isolation of training_data_query (FUZZ_SEED, FUZZ_STATEMENTS)
-	cargo test --release --test tenant_query -- --ignored --nocapture a_hundred_thousand
+	cargo test --release --test it -- --ignored --nocapture a_hundred_thousand
 
 bench: deps ## Run the benchmarks
 	cargo bench

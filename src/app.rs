@@ -13,6 +13,7 @@ use crate::{
     auth::Tokens,
     config::Config,
     error::{BoxError, Error, Result},
+    features::query::{Policy, QueryConfig, TenantQuery},
     http::{self, AppState, Readiness, Services},
     inference::{ModelCache, Predictor},
     registry::{ArtifactStore, Registry},
@@ -109,6 +110,9 @@ pub(crate) fn services(
         &config.training,
         Rooms {
             database: database.clone(),
+            queries: config.postgres.query().map(|connect| {
+                TenantQuery::new(&connect, database.clone(), Policy::records(), QueryConfig::default())
+            }),
             registry: registry.clone(),
             cache: cache.clone(),
             tracker,

@@ -5,7 +5,8 @@ use std::io::Write;
 use binah_ml::{
     config::Config,
     error::BoxError,
-    storage::{self, Login, MigrateReport},
+    features::query::Policy,
+    storage::{self, Login, MigrateReport, query_login},
 };
 
 pub(crate) async fn run(config: &Config) -> Result<(), BoxError> {
@@ -25,5 +26,10 @@ pub(crate) async fn run(config: &Config) -> Result<(), BoxError> {
 
 pub(crate) async fn migrate(config: &Config) -> Result<MigrateReport, binah_ml::Error> {
     let service = Login { name: config.postgres.user.clone(), password: config.postgres.password.clone() };
-    storage::migrate(&config.postgres.owner(), &service).await
+    let owner = config.postgres.owner();
+    let report = storage::migrate(&owner, &service).await?;
+    if let Some(query) = &config.postgres.query_login {
+        query_login::install(&owner, &service, query, &Policy::records().tables()).await?;
+    }
+    Ok(report)
 }

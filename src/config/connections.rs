@@ -29,6 +29,12 @@ impl PostgresConfig {
         self.service().with_login(login)
     }
 
+    /// As the login that runs what tenants write, if that is switched on.
+    #[must_use]
+    pub fn query(&self) -> Option<ConnectConfig> {
+        self.query_login.clone().map(|login| self.service().with_login(login))
+    }
+
     /// How the serving process uses its connections.
     #[must_use]
     pub fn pool(&self) -> PoolConfig {

@@ -15,7 +15,10 @@ use secrecy::{ExposeSecret, SecretString};
 pub use settings::ConfigError;
 use settings::Settings;
 
-use crate::{auth::TokenConfig, storage::SslMode};
+use crate::{
+    auth::TokenConfig,
+    storage::{Login, SslMode},
+};
 
 /// The documented secret of development; production refuses it.
 pub const DEVELOPMENT_SECRET: &str =
@@ -109,6 +112,8 @@ pub struct PostgresConfig {
     pub owner_user: String,
     /// Its password.
     pub owner_password: SecretString,
+    /// Login that runs `training_data_query`; `None`: such queries are switched off.
+    pub query_login: Option<Login>,
     /// Whether and how connections are encrypted.
     pub ssl_mode: SslMode,
     /// Most connections of one process.
@@ -297,6 +302,12 @@ fn postgres(settings: &Settings<'_>, environment: Environment) -> Result<Postgre
         None => Ok(default.to_owned().into()),
     };
     let password = secret("POSTGRES_PASSWORD", "binah_ml_app")?;
+    let query_password = match settings.secret("POSTGRES_QUERY_PASSWORD") {
+        None if !environment.is_strict() => Some("svc_query".to_owned().into()),
+        other => other,
+    };
+    let query_login = query_password
+        .map(|password| Login { name: settings.text("POSTGRES_QUERY_USER", "svc_query"), password });
     let owner_password = settings.secret("POSTGRES_OWNER_PASSWORD").unwrap_or_else(|| password.clone());
     Ok(PostgresConfig {
         host: settings.text("POSTGRES_HOST", "localhost"),
@@ -310,6 +321,7 @@ fn postgres(settings: &Settings<'_>, environment: Environment) -> Result<Postgre
             .choice("POSTGRES_SSLMODE", &["disable", "prefer", "require", "verify-full"], "prefer")?
             .parse()
             .map_err(|problem: String| ConfigError::new("POSTGRES_SSLMODE", problem))?,
+        query_login,
         max_connections: settings.positive("POSTGRES_MAX_CONNECTIONS", 16)? as u32,
     })
 }

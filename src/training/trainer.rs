@@ -21,7 +21,10 @@ use crate::{
     catalog::{Family, Hyperparameters, ModelType},
     config::TrainingConfig,
     error::{BoxError, Error, FieldError, Result},
-    features::{FeatureTable, inline, postgres},
+    features::{
+        FeatureTable, inline, postgres,
+        query::{self, TenantQuery},
+    },
     forest::codec::native,
     inference::{LoadedModel, ModelCache, model::NATIVE_FILE, request::version_label},
     jobs::{Jobs, NewJob},
@@ -48,6 +51,8 @@ pub struct Trainer {
 pub struct Rooms {
     /// Where the records are.
     pub database: Database,
+    /// Runs the SELECTs that tenants write; `None`: switched off.
+    pub queries: Option<TenantQuery>,
     /// Where versions are kept.
     pub registry: Registry,
     /// What predictions find in memory.
@@ -105,7 +110,7 @@ impl Trainer {
     /// [`Error::Invalid`] for a bad request or rows that nothing can be learnt from,
     /// [`Error::Busy`] when all slots and the queue are taken.
     pub async fn train(self: &Arc<Self>, caller: &Caller, request: TrainRequest) -> Result<TrainOutcome> {
-        refuse_query(&request)?;
+        self.check_source(&request)?;
         let tenant = tenant::current()?;
         let params = Hyperparameters::check(
             request.model_type,
@@ -121,7 +126,11 @@ impl Trainer {
             params,
             validation_split: request.validation_split,
             seed: request.seed,
-            source: if request.data.is_some() { "inline" } else { "postgres" },
+            source: match (&request.data, &request.training_data_query) {
+                (Some(_), _) => "inline",
+                (None, Some(_)) => "query",
+                (None, None) => "postgres",
+            },
             started_at: Utc::now(),
         };
         let trainer = Arc::clone(self);
@@ -172,14 +181,37 @@ impl Trainer {
         request: TrainRequest,
         admission: &Admission,
     ) -> Result<TrainOutcome> {
-        let stored = match request.data {
-            Some(_) => None,
-            None => Some(postgres::load(&self.rooms.database, request.model_type, self.max_rows).await?),
-        };
+        let stored = self.read(task, &request).await?;
         let trained = self.fit(task, request, stored, admission).await?;
         let record = self.register(task, &trained).await?;
         self.rooms.cache.insert(record.tenant, record.id, Arc::clone(&trained.model)).await;
         Ok(self.track(task, &trained, &record).await)
+    }
+
+    /// Rows come from one place; a query only where such queries are switched on.
+    fn check_source(&self, request: &TrainRequest) -> Result<()> {
+        let Some(query) = &request.training_data_query else { return Ok(()) };
+        let (kind, msg) = match (&self.rooms.queries, &request.data) {
+            (Some(_), None) => return Ok(()),
+            (Some(_), Some(_)) => ("value_error", "Send either data or training_data_query"),
+            (None, _) => ("not_available", "training_data_query is switched off here; send rows in data"),
+        };
+        Err(Error::invalid(FieldError::body(kind, ["training_data_query"], msg, json!(query))))
+    }
+
+    /// The rows that are not in the request.
+    async fn read(&self, task: &Task, request: &TrainRequest) -> Result<Option<FeatureTable>> {
+        if request.data.is_some() {
+            return Ok(None);
+        }
+        let table = match (&request.training_data_query, &self.rooms.queries) {
+            (Some(text), Some(queries)) => {
+                let user_id = task.caller.user_id.as_str();
+                queries.run(query::Request { user_id, model_type: task.model_type, text }).await?.0
+            }
+            _ => postgres::load(&self.rooms.database, request.model_type, self.max_rows).await?,
+        };
+        Ok(Some(table))
     }
 
     /// The CPU part, behind the gate.
@@ -291,17 +323,10 @@ fn dataset(request: &TrainRequest, stored: Option<FeatureTable>) -> Result<Datas
         (Some(rows), _) => {
             Dataset::new(inline::table(rows, model_type, target)?, model_type, Some("data"), target)
         }
-        (None, Some(table)) => Dataset::new(table, model_type, None, catalog_target),
-        (None, None) => Err(Error::internal("a training without a source")),
-    }
-}
-
-fn refuse_query(request: &TrainRequest) -> Result<()> {
-    match &request.training_data_query {
-        None => Ok(()),
-        Some(query) => {
-            let msg = "training_data_query is not available in this build; send rows in 'data' or use the stored records";
-            Err(Error::invalid(FieldError::body("not_available", ["training_data_query"], msg, json!(query))))
+        (None, Some(table)) => {
+            let source = request.training_data_query.as_ref().map(|_| "training_data_query");
+            Dataset::new(table, model_type, source, catalog_target)
         }
+        (None, None) => Err(Error::internal("a training without a source")),
     }
 }

@@ -6,10 +6,11 @@ use std::{
 };
 
 /// Crate or module, and the folders and files below `src/` that alone may name it.
-const WALLS: [(&str, &[&str]); 7] = [
+const WALLS: [(&str, &[&str]); 8] = [
     ("axum", &["http"]),
     ("utoipa", &["http"]),
     ("sqlx", &["storage", "registry", "jobs", "features/postgres"]),
+    ("sqlparser", &["features/query"]),
     ("neo4rs", &["features/neo4j"]),
     ("reqwest", &["tracking", "commands", "dev/mlflow"]),
     ("libloading", &["xgboost"]),

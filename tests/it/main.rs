@@ -11,5 +11,6 @@ mod process;
 mod python;
 mod storage;
 mod support;
+mod tenant_query;
 mod tracking;
 mod training;

@@ -152,7 +152,7 @@ async fn rows_that_teach_nothing_are_refused_precisely() {
         (json!({"data": rows(40), "split": "time"}), "missing"),
         (json!({"data": rows(40), "hyperparameters": {"max_depth": 0}}), "greater_than_equal"),
         (json!({"data": rows(40), "config": {"depth": 3}}), "extra_forbidden"),
-        (json!({"data": rows(40), "training_data_query": "SELECT 1"}), "not_available"),
+        (json!({"data": rows(40), "training_data_query": "SELECT 1"}), "value_error"),
         (
             json!({"data": rows(40), "validation_split": 0, "hyperparameters": {"early_stopping_rounds": 5}}),
             "value_error",

@@ -43,6 +43,12 @@ impl Default for Limits {
 }
 
 impl Policy {
+    /// Schema and name of every relation.
+    #[must_use]
+    pub fn tables(&self) -> Vec<(&str, &str)> {
+        self.relations.iter().map(|relation| (relation.schema.as_str(), relation.name.as_str())).collect()
+    }
+
     /// The record tables of the catalog.
     #[must_use]
     pub fn records() -> Self {

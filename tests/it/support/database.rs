@@ -11,6 +11,7 @@ use std::{
 
 use binah_ml::{
     auth::{Caller, TenantId},
+    features::query::Policy,
     storage::{ConnectConfig, Database, Login, PoolConfig, SslMode, migrate},
 };
 use secrecy::ExposeSecret;
@@ -21,6 +22,8 @@ use super::servers;
 
 /// The login that every test acts as.
 pub const SERVICE: &str = "binah_ml_app";
+/// The login of `training_data_query`.
+pub const QUERY: &str = "svc_query";
 const PASSWORD: &str = "it's a \"test\" password\\";
 
 /// A migrated database of one test.
@@ -35,6 +38,15 @@ impl TestDatabase {
             .get_or_init(|| async {
                 let template = empty_database().await;
                 migrate(&template, &service_login()).await.expect("migrates");
+                let tables = Policy::records();
+                binah_ml::storage::query_login::install(
+                    &template,
+                    &service_login(),
+                    &query_login(),
+                    &tables.tables(),
+                )
+                .await
+                .expect("installs the query login");
                 template
             })
             .await;
@@ -82,6 +94,11 @@ impl TestDatabase {
 
 pub fn service_login() -> Login {
     Login { name: SERVICE.to_owned(), password: PASSWORD.to_owned().into() }
+}
+
+/// The login that runs what tenants write; the password is development's.
+pub fn query_login() -> Login {
+    Login { name: QUERY.to_owned(), password: QUERY.to_owned().into() }
 }
 
 /// A name for a database that does not exist; nothing is created.

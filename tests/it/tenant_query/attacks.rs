@@ -4,8 +4,8 @@
 //! tenant A is answered must be the same.
 
 use crate::{
-    support,
-    world::{CANARY, Outcome, Session, World, checked, quick, raw, records},
+    support::database::connect,
+    tenant_query::world::{CANARY, Outcome, Session, World, checked, quick, raw, records},
 };
 
 struct Attack {
@@ -16,7 +16,7 @@ struct Attack {
 }
 
 fn corpus() -> Vec<Attack> {
-    let lines = include_str!("../attacks/sql.tsv").lines().filter(|line| !line.starts_with('#'));
+    let lines = include_str!("../../attacks/sql.tsv").lines().filter(|line| !line.starts_with('#'));
     let attacks = lines.map(|line| {
         let cells: Vec<&str> = line.split('\t').collect();
         let [name, sql, why, verdict] = cells[..] else { panic!("four columns: {line}") };
@@ -62,7 +62,7 @@ async fn both_layers_answer_as_if_the_other_tenant_were_not_there() {
 async fn the_database_alone_shows_no_foreign_row() {
     let [alone, beside] = worlds().await;
     // A statement of another tenant, to be seen in pg_stat_activity.
-    let mut other = support::connect(&beside.connect()).await;
+    let mut other = connect(&beside.connect()).await;
     sqlx::raw_sql("BEGIN; SELECT 'CANARY'").execute(&mut other).await.expect("runs");
     let (mut failed, mut passed, mut differed) = (0, vec![], vec![]);
     for Attack { name, sql, why, .. } in corpus() {

@@ -3,8 +3,8 @@
 use sqlx::{AssertSqlSafe, PgConnection, raw_sql};
 
 use crate::{
-    support::{self, SERVICE, tenant},
-    world::{CANARY, Outcome, QUERY, World, quick, records, tenant_a, tenant_b},
+    support::database::{QUERY, SERVICE, connect, service_login},
+    tenant_query::world::{CANARY, Outcome, World, quick, records, tenant_a, tenant_b, tenant_of},
 };
 
 async fn world() -> World {
@@ -36,7 +36,7 @@ async fn sign(owner: &mut PgConnection, tenant: &str, process: i32, seconds: i32
 async fn only_the_services_signature_for_this_process_and_time_counts() {
     let world = world().await;
     let mut owner = world.database.owner_connection().await;
-    let mut connection = support::connect(&world.connect()).await;
+    let mut connection = connect(&world.connect()).await;
     let process: i32 =
         sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut connection).await.expect("a process");
     let (a, b) = (tenant_a().to_string(), tenant_b().to_string());
@@ -145,13 +145,13 @@ async fn the_login_may_read_the_records_and_nothing_else() {
 #[tokio::test]
 async fn the_service_works_as_before() {
     let world = world().await;
-    let mut service = support::connect(&world.database.owner.with_login(support::service_login())).await;
+    let mut service = connect(&world.database.owner.with_login(service_login())).await;
     raw_sql("SELECT pg_advisory_lock(1), pg_advisory_unlock(1), pg_notify('a', 'b'), set_config('a.b', 'c', true)")
         .execute(&mut service)
         .await
         .expect("the service keeps what was taken from PUBLIC");
     for (letter, rows) in [('a', 12), ('b', 40), ('c', 0)] {
-        let statement = format!("SET app.tenant_id = '{}'", tenant(letter).uuid());
+        let statement = format!("SET app.tenant_id = '{}'", tenant_of(letter).uuid());
         raw_sql(AssertSqlSafe(statement)).execute(&mut service).await.expect("set");
         let seen: i64 = sqlx::query_scalar("SELECT count(*) FROM cost_records")
             .fetch_one(&mut service)
@@ -177,7 +177,7 @@ async fn a_table_without_a_wall_is_not_shown() {
 #[tokio::test]
 async fn allowed_functions_are_pure() {
     let world = world().await;
-    let listed = include_str!("../../src/features/query/functions.rs");
+    let listed = include_str!("../../../src/features/query/functions.rs");
     let scalar =
         listed.split("const SCALAR").nth(1).and_then(|rest| rest.split("];").next()).expect("the list");
     let names: Vec<String> = scalar.split('"').skip(1).step_by(2).map(str::to_owned).collect();

@@ -2,13 +2,13 @@
 //! rows and error must not differ.
 //!
 //! `FUZZ_STATEMENTS` and `FUZZ_SEED` set how many and which; the long run is
-//! `cargo test --test tenant_query -- --ignored a_hundred_thousand --nocapture`.
+//! `cargo test --test it -- --ignored a_hundred_thousand --nocapture`.
 
 use std::time::Instant;
 
 use crate::{
-    grammar::Grammar,
-    world::{CANARY, Outcome, TAME, World, checked, quick, raw, records},
+    tenant_query::grammar::Grammar,
+    tenant_query::world::{CANARY, Outcome, TAME, World, checked, quick, raw, records},
 };
 
 #[derive(Debug, Default)]

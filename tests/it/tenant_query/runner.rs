@@ -12,7 +12,7 @@ use binah_ml::{
     },
 };
 
-use crate::world::{World, quick, tenant_a};
+use super::world::{World, quick, tenant_a};
 
 async fn world(config: QueryConfig) -> World {
     World::new("", config).await

@@ -12,14 +12,16 @@ use binah_ml::{
         FeatureTable,
         query::{CheckedQuery, Policy, QueryConfig, QueryStats, Request, TenantQuery},
     },
-    storage::{ConnectConfig, Login, query_login},
+    storage::{self, ConnectConfig},
 };
 use futures::TryStreamExt;
 use sqlx::{AssertSqlSafe, Column, PgConnection, Row, TypeInfo, ValueRef, raw_sql};
 
-use crate::support::{self, TestDatabase, service_login};
+use crate::support::{
+    self, TENANT_A, TENANT_B, TestDatabase,
+    database::{connect, query_login, service_login},
+};
 
-pub(crate) const QUERY: &str = "svc_query";
 /// Stands in every text of the other tenant, and 4242 in every number.
 pub(crate) const CANARIES: [&str; 2] = ["CANARY", "4242"];
 
@@ -42,16 +44,18 @@ impl Outcome {
     }
 }
 
-pub(crate) fn query_login() -> Login {
-    Login { name: QUERY.to_owned(), password: "query".to_owned().into() }
+pub(crate) fn tenant_a() -> TenantId {
+    support::tenant(TENANT_A)
 }
 
-pub(crate) fn tenant_a() -> TenantId {
-    support::tenant('a')
+/// The tenant whose id repeats a hexadecimal digit.
+pub(crate) fn tenant_of(digit: char) -> TenantId {
+    let repeat = |n| digit.to_string().repeat(n);
+    support::tenant(&format!("{}-{}-{}-{}-{}", repeat(8), repeat(4), repeat(4), repeat(4), repeat(12)))
 }
 
 pub(crate) fn tenant_b() -> TenantId {
-    support::tenant('b')
+    support::tenant(TENANT_B)
 }
 
 impl World {
@@ -64,12 +68,8 @@ impl World {
     pub(crate) async fn sized(rows: u32, others: &str, config: QueryConfig) -> Self {
         let database = TestDatabase::new().await;
         let policy = Policy::records();
-        let tables: Vec<_> = policy
-            .relations
-            .iter()
-            .map(|relation| (relation.schema.as_str(), relation.name.as_str()))
-            .collect();
-        query_login::install(&database.owner, &service_login(), &query_login(), &tables)
+        let tables = policy.tables();
+        storage::query_login::install(&database.owner, &service_login(), &query_login(), &tables)
             .await
             .expect("the query login is installed");
         for (_, table) in &tables {
@@ -94,7 +94,7 @@ impl World {
 
     /// A session of the query login that holds a signature of tenant A for an hour.
     pub(crate) async fn signed_session(&self) -> Session {
-        let mut connection = support::connect(&self.connect()).await;
+        let mut connection = connect(&self.connect()).await;
         raw_sql(
             "SET statement_timeout TO 3000; SET jit TO off; SET timezone TO 'UTC'; SET max_parallel_workers_per_gather TO 0",
         )
@@ -121,7 +121,7 @@ impl World {
 
     /// The usual recipe: the service's login, bound by the policy that trusts a setting.
     pub(crate) async fn setting_session(&self) -> Session {
-        let mut connection = support::connect(&self.database.owner.with_login(service_login())).await;
+        let mut connection = connect(&self.database.owner.with_login(service_login())).await;
         raw_sql("SET statement_timeout TO 3000").execute(&mut connection).await.expect("set");
         let begin = format!("BEGIN READ ONLY; SET LOCAL app.tenant_id = '{}'", tenant_a().uuid());
         Session { connection, begin }
@@ -250,7 +250,7 @@ pub(crate) const CANARY: Values = Values {
 /// Inserts `n` rows of the tenant into every record table.
 pub(crate) fn records(tenant: char, n: u32, values: Values) -> String {
     let Values { entity, kind, year, number } = values;
-    let tenant = support::tenant(tenant).uuid();
+    let tenant = tenant_of(tenant).uuid();
     let row = format!("'{tenant}', {entity}, timestamptz '2024-01-01' + i * interval '1 day'");
     let from = format!("FROM generate_series(1, {n}) AS i");
     format!(

@@ -6,8 +6,6 @@ mod attacks;
 mod fuzz;
 mod grammar;
 mod runner;
-#[path = "../storage/support.rs"]
-#[expect(dead_code, reason = "shared with the tests of storage")]
-mod support;
+mod training;
 mod wall;
 mod world;
