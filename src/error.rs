@@ -1,6 +1,6 @@
 //! Every failure in the words of the domain. Knows nothing of HTTP: `http::error` maps it.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// What the service's functions return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -113,6 +113,46 @@ impl Error {
     }
 }
 
+/// Most faults of one kind that an answer names.
+pub const MAX_FAULTS: usize = 20;
+
+/// Largest input that an answer sends back, about in bytes.
+const MAX_ECHO: usize = 16 << 10;
+
+/// A request's value as an answer sends it back: null in place of a large one. A small request
+/// must not cause a huge answer, nor a large request a second copy of itself.
+#[must_use]
+pub fn echo(value: &Value) -> Value {
+    if fits(value, &mut { MAX_ECHO }) { value.clone() } else { Value::Null }
+}
+
+/// As [`echo`], of an object's fields.
+#[must_use]
+pub fn echo_object(fields: &Map<String, Value>) -> Value {
+    if object_fits(fields, &mut { MAX_ECHO }) { Value::Object(fields.clone()) } else { Value::Null }
+}
+
+/// Takes the value's size off `budget`; stops as soon as that is spent.
+fn fits(value: &Value, budget: &mut usize) -> bool {
+    let own = if let Value::String(text) = value { text.len() } else { 1 };
+    take(budget, own)
+        && match value {
+            Value::Array(items) => items.iter().all(|item| fits(item, budget)),
+            Value::Object(fields) => object_fits(fields, budget),
+            _ => true,
+        }
+}
+
+fn object_fits(fields: &Map<String, Value>, budget: &mut usize) -> bool {
+    fields.iter().all(|(key, value)| take(budget, key.len()) && fits(value, budget))
+}
+
+fn take(budget: &mut usize, size: usize) -> bool {
+    let left = budget.checked_sub(size);
+    *budget = left.unwrap_or(0);
+    left.is_some()
+}
+
 /// One wrong input, in the shape of pydantic's error list.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct FieldError {
@@ -139,6 +179,7 @@ impl FieldError {
         input: Value,
     ) -> Self {
         let loc = std::iter::once(Value::from("body")).chain(path.into_iter().map(Into::into)).collect();
+        let input = if fits(&input, &mut { MAX_ECHO }) { input } else { Value::Null };
         Self { kind, loc, msg: msg.into(), input, ctx: None }
     }
 
@@ -153,5 +194,25 @@ impl FieldError {
 impl std::fmt::Display for FieldError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.msg)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_small_inputs_are_sent_back() {
+        let small = json!({"a": [1, "x"], "b": null});
+        assert_eq!(echo(&small), small);
+        assert_eq!(FieldError::body("missing", ["a"], "", small.clone()).input, small);
+        for large in
+            [json!("x".repeat(MAX_ECHO + 1)), json!([vec![0; MAX_ECHO]]), json!({"k".repeat(MAX_ECHO): 1})]
+        {
+            assert_eq!(echo(&large), Value::Null);
+            assert_eq!(FieldError::body("missing", ["a"], "", large).input, Value::Null);
+        }
     }
 }

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{Family, ModelType};
-use crate::error::{Error, FieldError, Result};
+use crate::error::{Error, FieldError, MAX_FAULTS, Result, echo};
 
 /// A hyperparameter that a family takes.
 #[derive(Debug, Clone, Copy)]
@@ -158,13 +158,17 @@ impl Hyperparameters {
     /// Checks what a request sent under `field` and fills in the defaults.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with one entry for each unknown name, wrong type or value out of range.
+    /// [`Error::Invalid`] with one entry for each unknown name, wrong type or value out of range, up
+    /// to [`MAX_FAULTS`].
     pub fn check(model_type: ModelType, field: &str, requested: &Map<String, Value>) -> Result<Self> {
         let params = model_type.family.params();
         let mut values: Map<String, Value> =
             params.iter().map(|param| (param.name.to_owned(), default_of(model_type, param))).collect();
         let mut errors = vec![];
         for (name, value) in requested {
+            if errors.len() == MAX_FAULTS {
+                break;
+            }
             let path = [field, name.as_str()];
             match params.iter().find(|param| param.name == name || param.aliases.contains(&name.as_str())) {
                 None => errors.push(unknown(model_type, path, value)),
@@ -172,7 +176,7 @@ impl Hyperparameters {
                     Ok(value) => {
                         values.insert(param.name.to_owned(), value);
                     }
-                    Err((kind, msg)) => errors.push(FieldError::body(kind, path, msg, value.clone())),
+                    Err((kind, msg)) => errors.push(FieldError::body(kind, path, msg, echo(value))),
                 },
             }
         }
@@ -217,7 +221,7 @@ fn unknown(model_type: ModelType, path: [&str; 2], value: &Value) -> FieldError 
     let known: Vec<_> = model_type.family.params().iter().map(|param| param.name).collect();
     let known = known.join(", ");
     let msg = format!("Unknown hyperparameter of {model_type}; it takes {known}");
-    FieldError::body("extra_forbidden", path, msg, value.clone()).with_ctx(json!({ "known": known }))
+    FieldError::body("extra_forbidden", path, msg, echo(value)).with_ctx(json!({ "known": known }))
 }
 
 impl ParamSpec {
@@ -346,6 +350,12 @@ mod tests {
         let isolation = check("anomaly_detection", json!({"contamination": "auto", "max_samples": 0.5}));
         assert_eq!(isolation.expect("valid").number("max_samples"), Some(0.5));
         assert_eq!(kinds(check("anomaly_detection", json!({"contamination": 0.6}))), ["less_than_equal"]);
+    }
+
+    #[test]
+    fn thousands_of_unknown_names_do_not_swell_the_answer() {
+        let unknown: Map<String, Value> = (0..10_000).map(|i| (format!("h{i}"), json!(1))).collect();
+        assert_eq!(kinds(check("cost_forecasting", json!(unknown))).len(), MAX_FAULTS);
     }
 
     #[test]

@@ -17,6 +17,13 @@ use crate::{
 /// Most distinct names of one categorical feature.
 pub const MAX_CATEGORIES: usize = 255;
 
+/// Most features of inline rows.
+pub const MAX_FEATURES: usize = 10_000;
+
+/// Most values that inline rows come to, rows times features. Each key is a column of all rows, so
+/// that a small body of rows with a key of their own each would not fit into memory.
+pub const MAX_VALUES: usize = 50_000_000;
+
 /// Keys of a row that describe it and are never a feature.
 const NOT_FEATURES: [&str; 3] = ["tenant_id", "entity_id", "observed_at"];
 
@@ -27,7 +34,8 @@ pub type Row = Map<String, Value>;
 /// the row's own description. A key that a row lacks is missing there.
 ///
 /// # Errors
-/// [`Error::Invalid`] naming row and key of a value that is neither number, text, boolean nor null.
+/// [`Error::Invalid`] naming row and key of a value that is neither number, text, boolean nor null;
+/// for too many features; for U+0000 in a name, which neither Postgres nor libxgboost can hold.
 pub fn table(rows: &[Row], model_type: ModelType, target: Option<&str>) -> Result<FeatureTable> {
     let mut names: Vec<&str> = vec![];
     let mut seen = HashMap::new();
@@ -38,6 +46,7 @@ pub fn table(rows: &[Row], model_type: ModelType, target: Option<&str>) -> Resul
             }
         }
     }
+    check_names(&names, rows.len(), target)?;
     let columns = names
         .into_iter()
         .map(|name| Ok(Column { name: name.to_owned(), values: column(rows, model_type, name)? }))
@@ -48,6 +57,22 @@ pub fn table(rows: &[Row], model_type: ModelType, target: Option<&str>) -> Resul
         target: target.map_or(Ok(vec![]), |target| targets(rows, target))?,
         observed_at: times(rows)?,
     })
+}
+
+fn check_names(names: &[&str], n_rows: usize, target: Option<&str>) -> Result<()> {
+    let refuse = |kind, msg: String, input| Err(Error::invalid(FieldError::body(kind, ["data"], msg, input)));
+    if names.len() > MAX_FEATURES || names.len().saturating_mul(n_rows) > MAX_VALUES {
+        let found = names.len();
+        let msg = format!(
+            "{n_rows} rows with {found} features are too many; at most {MAX_FEATURES} features and {MAX_VALUES} \
+             values in all"
+        );
+        return refuse("too_many_features", msg, json!(found));
+    }
+    match names.iter().copied().chain(target).find(|name| name.contains('\0')) {
+        Some(name) => refuse("invalid_name", "A name must not hold the character U+0000".into(), json!(name)),
+        None => Ok(()),
+    }
 }
 
 fn column(rows: &[Row], model_type: ModelType, name: &str) -> Result<ColumnValues> {
@@ -78,6 +103,10 @@ fn categories(rows: &[Row], name: &str, numbered: &[String]) -> Result<ColumnVal
         let label = category_name(value, numbered).ok_or_else(|| {
             at(i, name, "string_type", "Input should be a category name or a number".into(), value)
         })?;
+        if label.contains('\0') {
+            let msg = "A category's name must not hold the character U+0000";
+            return Err(at(i, name, "invalid_name", msg.to_owned(), value));
+        }
         let code = *position.entry(label).or_insert_with_key(|label| {
             labels.push(label.clone());
             labels.len() as u32 - 1
@@ -188,6 +217,27 @@ mod tests {
                 panic!("must be refused")
             };
             assert_eq!(json!(errors[0].loc), loc);
+        }
+    }
+
+    #[test]
+    fn what_no_store_can_hold_is_refused() {
+        let refused = |data: Value, target: &str| match table(&rows(data), cost(), Some(target)) {
+            Err(Error::Invalid(errors)) => errors[0].kind,
+            other => panic!("must be refused: {other:?}"),
+        };
+        assert_eq!(refused(json!([{"a\0": 1, "total_cost": 1}]), "total_cost"), "invalid_name");
+        assert_eq!(refused(json!([{"a": "\0", "total_cost": 1}]), "total_cost"), "invalid_name");
+        assert_eq!(refused(json!([{"a": 1, "b\0": 1}]), "b\0"), "invalid_name");
+    }
+
+    #[test]
+    fn rows_with_a_key_of_their_own_each_are_refused_before_they_fill_the_memory() {
+        let own_key = |i: usize| json!({format!("k{i}"): 1, "total_cost": i});
+        for (n_rows, keys) in [(MAX_FEATURES + 1, MAX_FEATURES + 1), (MAX_VALUES / 6_000 + 1, 6_000)] {
+            let many: Vec<_> = (0..n_rows).map(|i| own_key(i % keys)).collect();
+            let refused = table(&rows(json!(many)), cost(), Some("total_cost"));
+            assert!(matches!(refused, Err(Error::Invalid(errors)) if errors[0].kind == "too_many_features"));
         }
     }
 

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::table::{ColumnValues, FeatureTable, MISSING};
 use crate::{
     catalog::{FeatureKindSpec, ModelType},
-    error::{Error, FieldError, Result},
+    error::{Error, FieldError, MAX_FAULTS, Result, echo, echo_object},
     forest::Matrix,
 };
 
@@ -105,16 +105,18 @@ impl FeatureSchema {
     /// Turns a request's features into the model's row.
     ///
     /// # Errors
-    /// [`Error::Invalid`] naming each feature that is left out or of the wrong type.
+    /// [`Error::Invalid`] naming the features, up to [`MAX_FAULTS`], that are left out or of the wrong type.
     pub fn encode(&self, features: &Map<String, Value>) -> Result<EncodedRow> {
         let mut row =
             EncodedRow { values: Vec::with_capacity(self.features.len()), ignored: vec![], unseen: vec![] };
         let mut errors = vec![];
         for feature in &self.features {
+            if errors.len() == MAX_FAULTS {
+                break;
+            }
             let path = ["features", feature.name.as_str()];
             let Some(value) = features.get(&feature.name) else {
-                let input = Value::Object(features.clone());
-                errors.push(FieldError::body("missing", path, "Field required", input));
+                errors.push(FieldError::body("missing", path, "Field required", echo_object(features)));
                 continue;
             };
             match feature.kind.encode(value) {
@@ -123,7 +125,7 @@ impl FeatureSchema {
                     row.values.push(f32::NAN);
                     row.unseen.push(feature.name.clone());
                 }
-                Err((kind, msg)) => errors.push(FieldError::body(kind, path, msg, value.clone())),
+                Err((kind, msg)) => errors.push(FieldError::body(kind, path, msg, echo(value))),
             }
         }
         if !errors.is_empty() {
@@ -281,6 +283,15 @@ mod tests {
         assert!(row.values.iter().all(|value| value.is_nan()));
         let Err(Error::Invalid(errors)) = encode(json!({})) else { panic!("must be refused") };
         assert_eq!(errors.iter().map(|e| e.kind).collect::<Vec<_>>(), ["missing", "missing"]);
+    }
+
+    #[test]
+    fn a_wide_model_does_not_swell_the_answer() {
+        let feature = |i| Feature { name: format!("f{i}"), kind: FeatureKind::Numeric };
+        let wide = FeatureSchema { features: (0..1000).map(feature).collect(), target: None };
+        let sent: Map<String, Value> = (0..10_000).map(|i| (format!("g{i}"), json!(i))).collect();
+        let Err(Error::Invalid(errors)) = wide.encode(&sent) else { panic!("must be refused") };
+        assert_eq!((errors.len(), &errors[0].input), (MAX_FAULTS, &Value::Null));
     }
 
     #[test]

@@ -25,9 +25,10 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
     grace: Duration,
 ) -> bool {
-    let mut builder = Builder::new(TokioExecutor::new());
+    // HTTP/1.1 alone, as the old server: where both are spoken, hyper waits for the first bytes, and
+    // keeps an idle HTTP/2 connection, without any time limit.
+    let mut builder = Builder::new(TokioExecutor::new()).http1_only();
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
-    builder.http2().timer(TokioTimer::new());
     let connections = GracefulShutdown::new();
     let mut shutdown = pin!(shutdown);
     loop {
@@ -58,4 +59,26 @@ pub async fn serve(
     }
     drop(listener);
     tokio::time::timeout(grace, connections.shutdown()).await.is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpStream,
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_http2_client_is_sent_away() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        tokio::spawn(serve(listener, Router::new(), std::future::pending(), Duration::ZERO));
+        let mut client = TcpStream::connect(address).await.expect("connects");
+        client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.expect("sends");
+        let mut answer = [0; 9];
+        let read = client.read(&mut answer).await.expect("reads");
+        assert!(b"HTTP/1.1 ".starts_with(&answer[..read]), "{answer:?}");
+    }
 }

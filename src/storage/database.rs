@@ -14,6 +14,10 @@ use crate::{Error, Result, auth::tenant};
 /// How long [`Database::ping`] waits for an answer.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How long a transaction waits for its first answer. A host that is gone or frozen breaks no
+/// connection and honours no `statement_timeout`: without this a request would hang for hours.
+const BEGIN_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// The service's connections to Postgres, as its unprivileged login. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Database {
@@ -74,8 +78,9 @@ impl Database {
         let tenant = tenant::current()?;
         let started = Instant::now();
         // A Uuid prints as hexadecimal digits and hyphens only.
-        let connection =
-            self.first_statement(&format!("{begin}; SET LOCAL app.tenant_id = '{}'", tenant.uuid())).await?;
+        let statement = format!("{begin}; SET LOCAL app.tenant_id = '{}'", tenant.uuid());
+        let begun = tokio::time::timeout(BEGIN_TIMEOUT, self.first_statement(&statement)).await;
+        let connection = begun.map_err(silent)??;
         Ok(TenantTransaction::begun(connection, tenant, name, started))
     }
 
@@ -103,7 +108,7 @@ impl Database {
     pub async fn ping(&self) -> Result<()> {
         match tokio::time::timeout(PING_TIMEOUT, self.first_statement("SELECT 1")).await {
             Ok(answer) => Ok(answer.map(drop)?),
-            Err(elapsed) => Err(Error::Unavailable { dependency: "Postgres", source: elapsed.into() }),
+            Err(elapsed) => Err(silent(elapsed)),
         }
     }
 
@@ -116,6 +121,10 @@ impl Database {
     pub(super) async fn catalog_connection(&self) -> Result<PoolConnection<Postgres>> {
         Ok(self.first_statement("SELECT 1").await?)
     }
+}
+
+fn silent(elapsed: tokio::time::error::Elapsed) -> Error {
+    Error::Unavailable { dependency: "Postgres", source: elapsed.into() }
 }
 
 /// A connection that must not go back to the pool as it is: a statement is under way. A future that

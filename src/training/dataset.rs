@@ -9,6 +9,10 @@ use crate::{
     forest::Matrix,
 };
 
+/// Largest sum of squared deviations of a regression's target from its mean. libxgboost's gains are
+/// single floats of that order: beyond their range it splits nothing, without a word.
+const MAX_TARGET_SQUARES: f64 = 1e38;
+
 /// Fewest usable rows that a model is trained on.
 pub const MIN_ROWS: usize = 20;
 
@@ -35,7 +39,8 @@ impl Dataset {
     ///
     /// # Errors
     /// [`Error::Invalid`] for fewer than [`MIN_ROWS`] usable rows, an all-missing column, a
-    /// non-finite target, a target that does not vary, or classes other than 0 and 1.
+    /// non-finite target, a target that does not vary or is too large to be fitted, or classes
+    /// other than 0 and 1.
     pub fn new(
         mut table: FeatureTable,
         model_type: ModelType,
@@ -102,8 +107,16 @@ fn target_problem(target: &[f64], name: &str, binary: bool) -> Option<(&'static 
             Some(("single_class", format!("All rows have the class {}; two are needed", target[0])))
         }
         (true, false) => Some(("no_target_variance", format!("'{name}' is {} in every row", target[0]))),
+        (false, false) if squared_deviations(target) > MAX_TARGET_SQUARES => {
+            Some(("target_too_large", format!("The values of '{name}' are too large; scale them down")))
+        }
         (false, _) => None,
     }
+}
+
+fn squared_deviations(values: &[f64]) -> f64 {
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    values.iter().map(|value| (value - mean).powi(2)).sum()
 }
 
 /// Makes infinite features missing: no tree can split on them, and libxgboost refuses them.
@@ -212,6 +225,10 @@ mod tests {
             "all_missing"
         );
         assert_eq!(refusal("cost_forecasting", (0..30).map(|i| json!({"total_cost": i}))), "no_features");
+        for scale in [1e20, 1e37] {
+            let rows = (0..30).map(|i| json!({"a": i, "total_cost": f64::from(i) * scale}));
+            assert_eq!(refusal("cost_forecasting", rows), "target_too_large", "{scale}");
+        }
     }
 
     #[test]

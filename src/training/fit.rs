@@ -60,6 +60,7 @@ pub fn fit(
     split: &Split,
     context: FitContext<'_>,
 ) -> Result<Fitted> {
+    check_size(family, params, split.train.len())?;
     let train = dataset.features.take_rows(&split.train);
     match family {
         Family::BoostedRegression => boost(params, dataset, split, &train, context),
@@ -78,6 +79,38 @@ pub fn fit(
             Ok(forest(ensemble.map_err(fit_error)?))
         }
     }
+}
+
+/// Most nodes that a model could come to, about half a gigabyte in memory: one request must not
+/// take the memory of all tenants.
+const MAX_NODES: u64 = 20_000_000;
+
+/// Refuses parameters under which the trees could grow beyond [`MAX_NODES`] on so many rows.
+fn check_size(family: Family, params: &Hyperparameters, n_rows: usize) -> Result<()> {
+    let n_rows = n_rows as f64;
+    let number = |name| params.number(name);
+    // Leaves by the rows that each must hold.
+    let by_rows = match family {
+        Family::BoostedRegression => n_rows / number("min_child_weight").unwrap_or(1.0).max(1.0),
+        Family::RandomForest => n_rows / number("min_samples_leaf").unwrap_or(1.0),
+        Family::IsolationForest => match number("max_samples") {
+            None => n_rows.min(256.0),
+            Some(share) if share.fract() != 0.0 => share * n_rows,
+            Some(count) => n_rows.min(count),
+        },
+    };
+    let by_depth = number("max_depth").map_or(f64::INFINITY, f64::exp2);
+    let nodes = number("n_estimators").unwrap_or(1.0) * (2.0 * by_rows.min(by_depth)).max(1.0);
+    if nodes <= MAX_NODES as f64 {
+        return Ok(());
+    }
+    let msg = format!(
+        "The trees could grow to {nodes:.0} nodes on these rows, more than {MAX_NODES}; \
+         ask for fewer, smaller or shallower trees"
+    );
+    let path = ["hyperparameters", "n_estimators"];
+    let input = params.as_map().get("n_estimators").cloned().unwrap_or_default();
+    Err(Error::invalid(FieldError::body("model_too_large", path, msg, input)))
 }
 
 fn forest(ensemble: Ensemble) -> Fitted {
@@ -184,5 +217,37 @@ fn boosting_params(params: &Hyperparameters) -> xgboost::Params {
         reg_lambda: params.number("reg_lambda").unwrap_or(default.reg_lambda),
         max_bin: params.integer("max_bin").unwrap_or(default.max_bin),
         early_stopping_rounds: params.integer("early_stopping_rounds"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::catalog::ModelType;
+
+    fn fits(model_type: &str, params: Value, n_rows: usize) -> bool {
+        let model_type = ModelType::parse(model_type).expect("a catalog type");
+        let params = params.as_object().expect("an object");
+        let params = Hyperparameters::check(model_type, "hyperparameters", params).expect("valid");
+        check_size(model_type.family, &params, n_rows).is_ok()
+    }
+
+    #[test]
+    fn a_model_that_could_fill_the_memory_is_refused() {
+        let unlimited = json!({"n_estimators": 10_000, "max_depth": null});
+        assert!(fits("risk_assessment", unlimited.clone(), 1_000));
+        assert!(!fits("risk_assessment", unlimited, 100_000));
+        let coarse = json!({"n_estimators": 10_000, "max_depth": null, "min_samples_leaf": 1_000});
+        assert!(fits("risk_assessment", coarse, 100_000));
+        let deep = |n: u32| json!({"n_estimators": n, "max_depth": 20});
+        assert!(
+            fits("cost_forecasting", deep(100), 100_000) && !fits("cost_forecasting", deep(1_000), 100_000)
+        );
+        assert!(fits("cost_forecasting", json!({"n_estimators": 10_000}), 5_000_000));
+        assert!(fits("anomaly_detection", json!({"n_estimators": 10_000}), 5_000_000));
+        let large = json!({"n_estimators": 10_000, "max_samples": 1_000_000});
+        assert!(!fits("anomaly_detection", large, 5_000_000));
     }
 }

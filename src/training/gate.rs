@@ -16,6 +16,9 @@ use crate::{
     error::{Error, Result},
 };
 
+/// Added to the nice value of the training threads, and of those that libxgboost starts from them.
+const NICENESS: i32 = 10;
+
 /// Seconds after which a refused caller may try again: a training takes a few.
 const RETRY_AFTER: u32 = 5;
 
@@ -42,6 +45,7 @@ impl Gate {
         let pool = ThreadPoolBuilder::new()
             .num_threads(config.threads)
             .thread_name(|i| format!("training-{i}"))
+            .start_handler(|_| yield_to_predictions())
             .build()
             .map_err(Error::internal)?;
         Ok(Self {
@@ -86,6 +90,15 @@ impl Gate {
     }
 }
 
+/// Lets the system prefer the async threads, so that predictions stay quick while all cores train.
+fn yield_to_predictions() {
+    // On Linux a thread has a nice value of its own; elsewhere the whole process would yield.
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::nice(NICENESS) {
+        tracing::debug!(%error, "training threads keep their priority");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
@@ -120,6 +133,17 @@ mod tests {
         release.send(()).expect("the holder waits");
         assert!(holder.await.expect("joined").expect("ran"));
         assert_eq!(waiting.await.expect("ran"), 7);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn training_threads_yield_and_the_others_do_not() {
+        let own = || rustix::process::nice(0).expect("the nice value");
+        let gate = gate(1, 0);
+        let admission = gate.admit().expect("slot");
+        let before = own();
+        assert_eq!(gate.run(&admission, own).await.expect("ran"), (before + NICENESS).min(19));
+        assert_eq!(own(), before);
     }
 
     #[tokio::test]

@@ -24,7 +24,8 @@ impl Split {
     /// the latest ones, or ones drawn by `seed`.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when a split by time is asked for and the rows carry no time.
+    /// [`Error::Invalid`] when a split by time is asked for and the rows carry no time, and when all
+    /// rows that are left to train on have the same target: such a model knows one answer.
     pub fn new(dataset: &Dataset, kind: Option<SplitKind>, validation_split: f64, seed: u64) -> Result<Self> {
         let timed = dataset.observed_at.iter().any(|time| !time.is_nan());
         let kind = kind.unwrap_or(if timed { SplitKind::Time } else { SplitKind::Random });
@@ -46,8 +47,21 @@ impl Split {
         let mut validation = rows.split_off(n_rows - n_validation.min(n_rows));
         rows.sort_unstable();
         validation.sort_unstable();
+        refuse_constant(dataset, &rows)?;
         Ok(Self { kind, train: rows, validation })
     }
+}
+
+fn refuse_constant(dataset: &Dataset, train: &[usize]) -> Result<()> {
+    let mut targets = train.iter().filter_map(|&row| dataset.target.get(row));
+    let Some(first) = targets.next() else { return Ok(()) };
+    if targets.any(|target| target != first) {
+        return Ok(());
+    }
+    let msg = format!(
+        "All rows that are left to train on have the target {first}; hold out fewer, or split them another way"
+    );
+    Err(Error::invalid(FieldError::body("no_target_variance", ["validation_split"], msg, json!(first))))
 }
 
 /// Fisher-Yates.
@@ -55,5 +69,31 @@ fn shuffle(rows: &mut [usize], seed: u64) {
     let mut rng = Rng::new(seed);
     for last in (1..rows.len()).rev() {
         rows.swap(last, rng.below(last as u32 + 1) as usize);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        catalog::ModelType,
+        features::inline::{self, Row},
+    };
+
+    /// Forty rows; the class is 1 in the last `positives` of them.
+    fn rare(positives: usize) -> Dataset {
+        let row = |i: usize| json!({"x": i, "high_risk": i >= 40 - positives, "observed_at": i});
+        let rows: Vec<Row> = (0..40).map(|i| serde_json::from_value(row(i)).expect("a row")).collect();
+        let model_type = ModelType::parse("risk_assessment").expect("a catalog type");
+        let table = inline::table(&rows, model_type, Some("high_risk")).expect("valid");
+        Dataset::new(table, model_type, Some("data"), Some("high_risk")).expect("usable")
+    }
+
+    #[test]
+    fn a_split_that_leaves_one_class_to_train_on_is_refused() {
+        let refused = Split::new(&rare(8), None, 0.2, 42);
+        assert!(matches!(refused, Err(Error::Invalid(errors)) if errors[0].kind == "no_target_variance"));
+        let split = Split::new(&rare(9), None, 0.2, 42).expect("both classes");
+        assert_eq!((split.train.len(), split.validation.len()), (32, 8));
     }
 }

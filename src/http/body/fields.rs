@@ -6,11 +6,12 @@ use uuid::Uuid;
 
 use super::uuid_text;
 use crate::{
-    Error, Result, catalog::ModelType, error::FieldError, features::inline::Row, training::SplitKind,
+    Error, Result,
+    catalog::ModelType,
+    error::{FieldError, MAX_FAULTS, echo, echo_object},
+    features::inline::Row,
+    training::SplitKind,
 };
-
-/// Most faulty rows that one answer names.
-const MAX_ROW_ERRORS: usize = 20;
 
 /// A rule that a value breaks.
 #[derive(Debug)]
@@ -56,7 +57,7 @@ impl Fields {
         match parse(value) {
             Ok(parsed) => Some(parsed),
             Err(violation) => {
-                self.errors.push(violation.at(&["body", name], value.clone()));
+                self.errors.push(violation.at(&["body", name], echo(value)));
                 None
             }
         }
@@ -70,9 +71,13 @@ impl Fields {
     ) -> Option<T> {
         if !self.object.contains_key(name) {
             // Training rows are not sent back: they can be most of a large body.
-            let echo = self.object.iter().filter(|(key, _)| *key != "data");
-            let echo: Map<_, _> = echo.map(|(key, value)| (key.clone(), value.clone())).collect();
-            self.errors.push(FieldError::body("missing", [name], "Field required", echo.into()));
+            let data = self.object.get_mut("data").map(Value::take);
+            let mut input = echo_object(&self.object);
+            if let Some(rows) = data {
+                input.as_object_mut().map(|input| input.shift_remove("data"));
+                self.object.insert("data".to_owned(), rows);
+            }
+            self.errors.push(FieldError::body("missing", [name], "Field required", input));
         }
         self.check(name, parse)
     }
@@ -102,7 +107,7 @@ impl Fields {
             Value::Array(list) => list,
             other => {
                 let violation = Violation::new("list_type", "Input should be a valid list");
-                self.errors.push(violation.at(&["body", name], other));
+                self.errors.push(violation.at(&["body", name], echo(&other)));
                 return None;
             }
         };
@@ -117,7 +122,7 @@ impl Fields {
         for (i, row) in list.into_iter().enumerate() {
             match row {
                 Value::Object(row) => rows.push(row),
-                other if self.errors.len() - errors_before < MAX_ROW_ERRORS => {
+                other if self.errors.len() - errors_before < MAX_FAULTS => {
                     let msg = "Input should be a valid dictionary";
                     self.errors.push(FieldError::body("dict_type", [json!(name), json!(i)], msg, other));
                 }
@@ -129,7 +134,7 @@ impl Fields {
 
     /// Notes that a field must not be there.
     pub(in crate::http) fn refuse(&mut self, name: &'static str, msg: &str) {
-        let input = self.object.get(name).cloned().unwrap_or_default();
+        let input = self.object.get(name).map(echo).unwrap_or_default();
         self.errors.push(FieldError::body("extra_forbidden", [name], msg, input));
     }
 

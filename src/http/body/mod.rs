@@ -29,16 +29,16 @@ const BODY_IDLE: Duration = Duration::from_secs(30);
 /// requests beside them.
 const PARSED_IN_PLACE: usize = 256 << 10;
 
-/// The JSON object that a request carries.
+/// The JSON object that a request carries, in at most `LIMIT` bytes and at most those of the settings.
 #[derive(Debug)]
-pub(super) struct JsonObject(pub(super) serde_json::Map<String, Value>);
+pub(super) struct JsonObject<const LIMIT: usize = { usize::MAX }>(pub(super) serde_json::Map<String, Value>);
 
-impl FromRequest<AppState> for JsonObject {
+impl<const LIMIT: usize> FromRequest<AppState> for JsonObject<LIMIT> {
     type Rejection = Error;
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self> {
         let (parts, body) = request.into_parts();
-        let bytes = read(&parts.headers, body, state.config.max_body_bytes).await?;
+        let bytes = read(&parts.headers, body, state.config.max_body_bytes.min(LIMIT)).await?;
         let is_json = is_json(&parts.headers);
         if bytes.len() <= PARSED_IN_PLACE {
             return object(is_json, &bytes).map(Self);

@@ -23,6 +23,10 @@ use crate::{
     inference::{PredictOutcome, PredictRequest, VersionSelector},
 };
 
+/// Largest body: one row of the widest model fits many times. What is sent is kept with the
+/// prediction, so that a larger limit would let a tenant fill the database.
+const MAX_BODY_BYTES: usize = 1 << 20;
+
 #[derive(Debug, ToSchema)]
 #[schema(as = PredictRequest)]
 pub(in crate::http) struct PredictBody {
@@ -116,7 +120,7 @@ impl PredictResponse {
 pub(in crate::http) async fn predict(
     State(app): State<AppState>,
     caller: Caller,
-    JsonObject(object): JsonObject,
+    JsonObject(object): JsonObject<MAX_BODY_BYTES>,
 ) -> Result<Json<PredictResponse>> {
     let body = PredictBody::parse(object)?;
     require_tenant(&caller, body.tenant_id)?;

@@ -89,6 +89,17 @@ async fn a_body_over_the_limit_is_refused_announced_or_not() {
     assert_eq!(answer.status, 413, "refused before it is read");
 }
 
+#[tokio::test]
+async fn a_prediction_has_a_limit_of_its_own() {
+    let bearer = bearer();
+    let headers = [("authorization", bearer.as_str())];
+    let body = format!("{{\"features\": {{\"x\": \"{}\"}}}}", "y".repeat(1 << 20));
+    let answer = send_to(router(state(development())), "POST /api/ml/predict", &headers, body.clone()).await;
+    assert_eq!((answer.status, answer.detail()), (413, json!("Request body is larger than 1048576 bytes")));
+    let answer = send_to(router(state(development())), "POST /api/ml/train", &headers, body).await;
+    assert_eq!(answer.status, 422);
+}
+
 #[test]
 fn the_log_line_has_its_fixed_fields_and_no_token() {
     #[derive(Clone, Default)]
