@@ -72,14 +72,18 @@ fn sample_tokens_are_four_and_verify_as_they_say() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_finishes_the_training_in_flight() {
     let models = tempfile::tempdir().expect("a folder");
-    let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
+    let port =
+        std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
     let database = TestDatabase::new().await;
     let mut settings = HashMap::from([
         ("API_HOST".to_owned(), "127.0.0.1".to_owned()),
         ("API_PORT".to_owned(), port.to_string()),
         ("MLFLOW_TRACKING_URI".to_owned(), "http://127.0.0.1:9".to_owned()),
         ("MODEL_REGISTRY_PATH".to_owned(), models.path().display().to_string()),
-        ("DEPS".to_owned(), std::path::absolute(binah_ml::dev::deps()).expect("a path").display().to_string()),
+        (
+            "DEPS".to_owned(),
+            std::path::absolute(binah_ml::dev::deps()).expect("a path").display().to_string(),
+        ),
     ]);
     database.extend_settings(&mut settings);
     let mut service = program(&settings).arg("serve").stderr(Stdio::null()).spawn().expect("starts");
