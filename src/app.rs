@@ -112,6 +112,7 @@ pub(crate) fn services(
             registry: registry.clone(),
             cache: cache.clone(),
             tracker,
+            tracking_wait: config.mlflow.wait,
             library,
         },
     )?;

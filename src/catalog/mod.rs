@@ -1,5 +1,5 @@
 //! The model types that the service knows. To add a fifth, write one file beside
-//! [`cost_forecasting`] and name it in [`ALL`]; nothing outside this folder changes but the
+//! `cost_forecasting` and name it in [`ALL`]; nothing outside this folder changes but the
 //! migration of its record table.
 
 pub mod hyperparameters;

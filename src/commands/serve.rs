@@ -27,7 +27,7 @@ pub(crate) async fn run(args: &ServeArgs, config: Config) -> Result<(), BoxError
         .await
         .map_err(|error| format!("API_HOST {}, API_PORT {}: {error}", address.0, address.1))?;
     let metrics = telemetry::init_metrics()?;
-    App::build(config, metrics).await?.serve(listener, termination()).await.map_err(Into::into)
+    App::build(config, metrics).await?.serve(listener, termination()).await
 }
 
 /// Completes on SIGTERM or Ctrl-C. A second signal ends the process at once.

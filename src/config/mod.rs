@@ -134,6 +134,8 @@ pub struct MlflowConfig {
     pub token: Option<SecretString>,
     /// Whether the server's certificate is not checked.
     pub insecure_tls: bool,
+    /// How long a training's answer waits for its run.
+    pub wait: Duration,
 }
 
 /// The graph database.
@@ -333,6 +335,7 @@ fn mlflow(settings: &Settings<'_>) -> Result<MlflowConfig, ConfigError> {
         password: settings.secret("MLFLOW_TRACKING_PASSWORD"),
         token: settings.secret("MLFLOW_TRACKING_TOKEN"),
         insecure_tls: settings.flag("MLFLOW_TRACKING_INSECURE_TLS", false)?,
+        wait: Duration::from_secs(settings.parse("MLFLOW_WAIT_SECONDS", 10)?),
     })
 }
 

@@ -94,9 +94,9 @@ pub fn generate(profile: &TenantProfile, seed: u64) -> Portfolio {
 fn moment(random: &mut Random) -> DateTime<Utc> {
     let year = YEARS.0 + i32::try_from(random.below(8)).expect("below 8");
     let start = NaiveDate::from_ymd_opt(year, 1, 1).expect("first of January");
-    let day = start + Days::new(random.below(365));
+    let day = start + Days::new(random.below(365).into());
     let time = day.and_hms_opt(8, 0, 0).expect("eight o'clock")
-        + chrono::Duration::minutes(random.below(600).cast_signed());
+        + chrono::Duration::minutes(random.below(600).into());
     time.and_utc()
 }
 

@@ -127,6 +127,6 @@ mod tests {
         let gate = gate(1, 0);
         let admission = gate.admit().expect("slot");
         assert!(gate.run(&admission, || panic!("on purpose")).await.is_err());
-        assert_eq!(gate.run(&admission, || rayon::current_num_threads()).await.expect("ran"), 2);
+        assert_eq!(gate.run(&admission, rayon::current_num_threads).await.expect("ran"), 2);
     }
 }

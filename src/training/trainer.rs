@@ -1,6 +1,6 @@
 //! One training, from the request to the registered version and its run in MLflow.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -20,7 +20,7 @@ use crate::{
     auth::{Caller, TenantId, tenant},
     catalog::{Family, Hyperparameters, ModelType},
     config::TrainingConfig,
-    error::{Error, FieldError, Result},
+    error::{BoxError, Error, FieldError, Result},
     features::{FeatureTable, inline, postgres},
     forest::codec::native,
     inference::{LoadedModel, ModelCache, model::NATIVE_FILE, request::version_label},
@@ -54,6 +54,8 @@ pub struct Rooms {
     pub cache: ModelCache,
     /// Where runs are logged.
     pub tracker: Tracker,
+    /// How long an answer waits for its run.
+    pub tracking_wait: Duration,
     /// What boosting needs.
     pub library: LazyLibrary,
 }
@@ -243,11 +245,12 @@ impl Trainer {
             .await
     }
 
-    /// Logs the run. The model is safe by now, so that a tracking server in trouble costs nothing
-    /// but the run.
+    /// Logs the run. The model is safe by now, so that a tracking server in trouble costs a bounded
+    /// wait and the run.
     async fn track(&self, task: &Task, trained: &Trained, record: &ModelRecord) -> TrainOutcome {
         let run = report::training_run(task, trained, record);
-        let (run_id, model_uri) = match self.rooms.tracker.log(&run).await {
+        let logged = tokio::time::timeout(self.rooms.tracking_wait, self.rooms.tracker.log(&run)).await;
+        let (run_id, model_uri) = match logged.map_err(BoxError::from).and_then(|logged| Ok(logged?)) {
             Ok(tracked) => {
                 let version = Some(tracked.registered_version.as_str());
                 let linked = self
@@ -261,7 +264,7 @@ impl Trainer {
                 (tracked.run_id, tracked.model_uri)
             }
             Err(error) => {
-                tracing::warn!(model = %record.id, error = &error as &dyn std::error::Error, "tracking is pending");
+                tracing::warn!(model = %record.id, %error, "tracking is pending");
                 (String::new(), String::new())
             }
         };

@@ -6,7 +6,11 @@ use serde_json::{Value, json};
 use crate::support::{Service, TENANT_A, tenant};
 
 async fn trained(model_types: &[&str]) -> Service {
-    let service = Service::start_without_mlflow().await;
+    trained_with(&[], model_types).await
+}
+
+async fn trained_with(settings: &[(&str, &str)], model_types: &[&str]) -> Service {
+    let service = Service::start_with(settings).await;
     service.load_sample(TENANT_A, &TenantProfile::metropolitan()).await;
     for model_type in model_types {
         service.train(TENANT_A, model_type, json!({})).await.ok();
@@ -104,7 +108,9 @@ async fn a_prediction_is_kept_before_it_is_answered() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_model_file_is_an_error_of_that_model_alone() {
-    let service = trained(&["cost_forecasting", "roi_prediction"]).await;
+    // Nothing stays in memory: each prediction reads the file.
+    let settings = [("MODEL_CACHE_BYTES", "0")];
+    let service = trained_with(&settings, &["cost_forecasting", "roi_prediction"]).await;
     let root = std::path::Path::new(&service.config.model_registry_path).join(TENANT_A);
     let file_of = |model_type: &str| {
         let mut versions = std::fs::read_dir(root.join(model_type)).expect("a folder");

@@ -18,8 +18,8 @@ fn rows(n: usize) -> Vec<Value> {
         let kind = ["a", "b", "c"][i % 3];
         let noise = (i * 7919 % 13) as f64;
         json!({
-            "size": if i % 11 == 0 { Value::Null } else { json!(size) },
-            "kind": if i % 17 == 0 { Value::Null } else { json!(kind) },
+            "size": if i.is_multiple_of(11) { Value::Null } else { json!(size) },
+            "kind": if i.is_multiple_of(17) { Value::Null } else { json!(kind) },
             "total_cost": 1000.0 + 50.0 * size + 300.0 * (i % 3) as f64 + noise,
         })
     };
@@ -228,15 +228,31 @@ fn checksum(service: &Service, model_type: &str) -> Vec<u8> {
 async fn a_client_that_hangs_up_loses_the_answer_and_not_the_model() {
     let service = Service::start_without_mlflow().await;
     let body = json!({"data": rows(3000), "hyperparameters": {"n_estimators": 300}});
-    let hung_up =
-        tokio::time::timeout(Duration::from_millis(150), service.train(TENANT_A, "cost_forecasting", body));
-    let _ = hung_up.await;
-    for _ in 0..600 {
-        let answer = service.predict(TENANT_A, "cost_forecasting", json!({"size": 10, "kind": "b"})).await;
-        if answer.status == 200 {
-            return;
+    let under_way = async {
+        while service.unfinished_trainings().await == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    tokio::select! {
+        answer = service.train(TENANT_A, "cost_forecasting", body) => panic!("hung up too late: {answer:?}"),
+        () = under_way => {}
     }
-    panic!("the training did not go on");
+    while service.unfinished_trainings().await > 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    service.predict(TENANT_A, "cost_forecasting", json!({"size": 10, "kind": "b"})).await.ok();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stalling_mlflow_delays_the_answer_by_a_bounded_time() {
+    // Accepts connections and never answers.
+    let stalled = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let uri = format!("http://{}", stalled.local_addr().expect("an address"));
+    let settings = [("MLFLOW_TRACKING_URI", uri.as_str()), ("MLFLOW_WAIT_SECONDS", "1")];
+    let service = Service::start_with(&settings).await;
+    // The client's own timeout of a request is a minute.
+    let training = service.train(TENANT_A, "cost_forecasting", json!({"data": rows(40)}));
+    let trained = tokio::time::timeout(Duration::from_secs(30), training).await.expect("bounded").ok();
+    assert_eq!(trained["run_id"], "");
+    assert!(trained["message"].as_str().expect("a text").contains("tracking is pending"), "{trained}");
 }

@@ -169,18 +169,18 @@ fn random_forest_is_as_good_on_credit_data() {
 
 #[test]
 fn random_forest_is_as_good_on_generated_rows() {
-    assert_forest_agrees("generated", &generated(8_000, 3, 1e6, 0.0), Expect::NoWorse);
+    assert_forest_agrees("generated", &generated(3_000, 3, 1e6, 0.0), Expect::NoWorse);
 }
 
 #[test]
 fn random_forest_is_as_good_on_generated_rows_with_missing_values() {
-    assert_forest_agrees("generated, missing", &generated(8_000, 4, 1e6, 0.1), Expect::NoWorse);
+    assert_forest_agrees("generated, missing", &generated(3_000, 4, 1e6, 0.1), Expect::NoWorse);
 }
 
 /// Where each distinct value has its own bin, nothing but random numbers differs.
 #[test]
 fn random_forest_without_approximation_is_the_same() {
-    assert_forest_agrees("generated, 128 levels", &generated(4_000, 8, 128.0, 0.1), Expect::Same);
+    assert_forest_agrees("generated, 128 levels", &generated(2_000, 8, 128.0, 0.1), Expect::Same);
 }
 
 /// Without randomness nothing is left to differ: one tree on columns of at most 128 distinct
@@ -188,7 +188,7 @@ fn random_forest_without_approximation_is_the_same() {
 #[test]
 fn one_tree_over_all_rows_and_features_is_scikit_learns_tree() {
     for missing in [0.0, 0.1] {
-        let (train, test) = generated(6_000, 5, 128.0, missing).split();
+        let (train, test) = generated(3_000, 5, 128.0, missing).split();
         let theirs = oracle("tree", &[&train, &test]);
         let params = RandomForestParams {
             n_estimators: 1,
@@ -262,6 +262,6 @@ fn isolation_forest_ranks_credit_data_alike() {
 
 #[test]
 fn isolation_forest_ranks_generated_rows_alike() {
-    assert_isolation_agrees("generated", &generated(5_000, 6, 1e6, 0.0));
-    assert_isolation_agrees("generated, missing", &generated(5_000, 7, 1e6, 0.05));
+    assert_isolation_agrees("generated", &generated(2_000, 6, 1e6, 0.0));
+    assert_isolation_agrees("generated, missing", &generated(2_000, 7, 1e6, 0.05));
 }

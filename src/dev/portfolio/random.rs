@@ -1,31 +1,19 @@
-//! A small seeded source of random numbers; a crate's streams may change with its version, and the
-//! sample data must not.
+//! The distributions of the sample data.
 
-/// SplitMix64 (Steele, Lea, Flood 2014).
-pub(super) struct Random(u64);
+use crate::forest::rng::Rng;
+
+/// A seeded source of random numbers; the same seed gives the same sample for ever.
+pub(super) struct Random(Rng);
 
 impl Random {
     /// The stream `stream` of `seed`.
     pub(super) fn new(seed: u64, stream: u64) -> Self {
-        let mut random = Self(seed ^ stream.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-        random.next();
-        random
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
+        Self(Rng::for_stream(seed, stream))
     }
 
     /// Uniform in `[0, 1)`.
     pub(super) fn unit(&mut self) -> f64 {
-        // 53 bits are what a f64 holds.
-        #[expect(clippy::cast_precision_loss, reason = "the shifted value has 53 bits")]
-        let bits = (self.next() >> 11) as f64;
-        bits / (1u64 << 53) as f64
+        self.0.unit()
     }
 
     /// Uniform in `[low, high)`.
@@ -33,9 +21,9 @@ impl Random {
         low + (high - low) * self.unit()
     }
 
-    /// Uniform in `0..n`; the bias of the modulo is below 1e-15 for the small `n` used here.
-    pub(super) fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
+    /// Uniform in `0..n`.
+    pub(super) fn below(&mut self, n: u32) -> u32 {
+        self.0.below(n)
     }
 
     /// Normal (Box-Muller).

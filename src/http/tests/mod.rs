@@ -1,6 +1,5 @@
 //! The HTTP surface as a client sees it: the real router, no model behind it.
 
-mod contract;
 mod cors;
 mod documentation;
 mod operation;

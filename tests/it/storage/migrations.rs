@@ -84,7 +84,7 @@ async fn a_role_that_is_more_than_a_login_is_left_alone() {
     let own = refused(owner.login.clone()).await;
     assert!(own.contains("is the owner"), "{own}");
     let name = format!("{}_role", owner.database);
-    run(&owner, &format!("CREATE ROLE {name} LOGIN BYPASSRLS")).await;
+    run(&owner, &format!("CREATE ROLE {name} LOGIN BYPASSRLS PASSWORD 'x'")).await;
     let login = Login { name: name.clone(), password: "x".to_owned().into() };
     let message = refused(login.clone()).await;
     assert!(message.contains(&name) && message.contains("BYPASSRLS"), "{message}");
