@@ -1,6 +1,6 @@
 //! The claims of a verified token, of both kinds that the platform issues.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::{Error, Result, auth::TenantId};
@@ -14,19 +14,15 @@ pub struct Caller {
     pub tenant_claim: String,
     /// The tenant, if the claim names one; without it no tenant data can be reached.
     pub tenant: Option<TenantId>,
-    /// `email`, or empty.
-    pub email: String,
-    /// All roles; `["user"]` if the token names none.
+    /// `email` as it stands in the token; an empty text without one.
+    pub email: Value,
+    /// `role` as it stands in the token, a text or a list of them; `"user"` without one.
+    pub role: Value,
+    /// The texts in `role`; `["user"]` if there is none.
     pub roles: Vec<String>,
 }
 
 impl Caller {
-    /// The main role: the first of the token.
-    #[must_use]
-    pub fn role(&self) -> &str {
-        self.roles.first().map_or("user", String::as_str)
-    }
-
     /// Whether the caller may change what other users of the tenant see (aliases, schedules).
     #[must_use]
     pub fn is_admin(&self) -> bool {
@@ -34,51 +30,78 @@ impl Caller {
     }
 }
 
-/// The claims as they stand in a token. Signature, issuer, audience and times are checked before.
+/// The claims as they stand in a token. Signature, issuer, audience and `exp` are checked before.
 #[derive(Deserialize)]
 pub(super) struct Claims {
     sub: Option<String>,
-    nameid: Option<String>,
+    nameid: Option<Value>,
     tenant_id: Option<String>,
-    email: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    email: Option<Value>,
+    #[serde(default, deserialize_with = "present")]
     role: Option<Value>,
     /// The hash of an access token that is not there to compare with.
+    #[serde(default, deserialize_with = "present")]
     at_hash: Option<Value>,
     exp: Value,
+    #[serde(default, deserialize_with = "present")]
     nbf: Option<Value>,
+    #[serde(default, deserialize_with = "present")]
+    iat: Option<Value>,
+    #[serde(default, deserialize_with = "present")]
+    jti: Option<Value>,
+    /// One issuer: the check before would find ours in a list too.
+    #[serde(rename = "iss")]
+    _issuer: String,
+}
+
+/// A claim that is there, be it null.
+fn present<'de, D: Deserializer<'de>>(claim: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(claim).map(Some)
 }
 
 /// 9999-12-31T23:59:59Z; what lies behind it is no time.
 const LATEST_TIME: f64 = 253_402_300_799.0;
 
+/// Clock difference in seconds, between us and who issued a token, that is forgiven.
+const CLOCK_DIFFERENCE: f64 = 5.0;
+
 impl Claims {
-    pub(super) fn into_caller(self) -> Result<Caller> {
-        let is_time = |value: &Value| value.as_f64().is_some_and(|seconds| seconds <= LATEST_TIME);
-        if self.at_hash.is_some() || !is_time(&self.exp) || self.nbf.is_some_and(|nbf| !is_time(&nbf)) {
+    /// The rest of the platform's rules. `now`: seconds since 1970.
+    pub(super) fn into_caller(self, now: f64) -> Result<Caller> {
+        let times_hold = self.exp.as_f64().is_some_and(|exp| exp <= LATEST_TIME)
+            && self.nbf.is_none_or(|nbf| seconds(&nbf).is_some_and(|nbf| nbf <= now + CLOCK_DIFFERENCE))
+            && self.iat.is_none_or(|iat| seconds(&iat).is_some());
+        if !times_hold || self.at_hash.is_some() || self.jti.is_some_and(|jti| !jti.is_string()) {
             return Err(Error::InvalidToken);
         }
-        let user_id = self.sub.or(self.nameid).filter(|id| !id.is_empty()).ok_or(Error::InvalidToken)?;
+        let nameid = self.nameid.as_ref().and_then(Value::as_str).map(str::to_owned);
+        let user_id = self.sub.or(nameid).ok_or(Error::InvalidToken)?;
         let tenant_claim = self.tenant_id.ok_or(Error::InvalidToken)?;
+        let role = self.role.unwrap_or_else(|| "user".into());
         Ok(Caller {
             user_id,
             tenant: TenantId::from_claim(&tenant_claim),
             tenant_claim,
-            email: self.email.unwrap_or_default(),
-            roles: roles(self.role)?,
+            email: self.email.unwrap_or_else(|| "".into()),
+            roles: roles(&role),
+            role,
         })
     }
 }
 
-/// A role is a string or, for several, an array of strings.
-fn roles(claim: Option<Value>) -> Result<Vec<String>> {
-    let roles = match claim {
-        None | Some(Value::Null) => vec![],
-        Some(Value::String(role)) => vec![role],
-        Some(Value::Array(roles)) => roles
-            .into_iter()
-            .map(|role| if let Value::String(role) = role { Ok(role) } else { Err(Error::InvalidToken) })
-            .collect::<Result<_>>()?,
-        Some(_) => return Err(Error::InvalidToken),
-    };
-    Ok(if roles.is_empty() { vec!["user".to_owned()] } else { roles })
+/// A time as the platform's verifier reads it: a number, or the text of a whole one.
+fn seconds(claim: &Value) -> Option<f64> {
+    match claim {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().parse::<i64>().ok().and_then(|_| text.trim().parse().ok()),
+        _ => None,
+    }
+}
+
+/// A role is a string or, for several, an array of strings; what is no string gives no rights.
+fn roles(claim: &Value) -> Vec<String> {
+    let claims = claim.as_array().map_or(std::slice::from_ref(claim), Vec::as_slice);
+    let roles: Vec<_> = claims.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+    if roles.is_empty() { vec!["user".to_owned()] } else { roles }
 }

@@ -9,9 +9,6 @@ use serde_json::json;
 use super::claims::{Caller, Claims};
 use crate::{Error, Result};
 
-/// Clock difference between two machines that is forgiven.
-const LEEWAY_SECONDS: u64 = 5;
-
 /// What a token must be signed with and name.
 #[derive(Debug, Clone)]
 pub struct TokenConfig {
@@ -56,8 +53,7 @@ impl Tokens {
     #[must_use]
     pub fn new(config: TokenConfig) -> Self {
         let mut validation = Validation::new(Algorithm::HS256);
-        validation.leeway = LEEWAY_SECONDS;
-        validation.validate_nbf = true;
+        validation.leeway = 0;
         validation.set_issuer(&[&config.issuer]);
         validation.set_audience(&[&config.audience]);
         validation.set_required_spec_claims(&["exp", "iss", "aud"]);
@@ -88,7 +84,8 @@ impl Tokens {
         let token = token.trim_end_matches('=');
         let verified =
             decode::<Claims>(token, &self.key, &self.validation).map_err(|_| Error::InvalidToken)?;
-        verified.claims.into_caller()
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(Error::internal)?;
+        verified.claims.into_caller(now.as_secs_f64())
     }
 
     /// A signed token.

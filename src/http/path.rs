@@ -53,12 +53,25 @@ pub(super) async fn fallback(State(state): State<AppState>, uri: Uri, headers: H
     if shorter == path || !exists {
         return error::no_such_path();
     }
-    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-    let location = format!("{}{shorter}{query}", origin(&headers));
+    let query = uri.query().filter(|query| !query.is_empty()).map(|query| format!("?{query}"));
+    let location = quoted(&format!("{}{shorter}{}", origin(&headers), query.unwrap_or_default()));
     match HeaderValue::from_str(&location) {
         Ok(location) => (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, location)]).into_response(),
         Err(_) => error::no_such_path(),
     }
+}
+
+/// Encodes what may not stand in a `location` as it is; a `%` of the request stays one.
+fn quoted(location: &str) -> String {
+    let hex = |digit: u8| char::from(b"0123456789ABCDEF"[usize::from(digit)]);
+    location.bytes().fold(String::with_capacity(location.len()), |mut quoted, byte| {
+        if byte.is_ascii_alphanumeric() || b"_.-~:/%#?=@[]!$&'()*+,;".contains(&byte) {
+            quoted.push(char::from(byte));
+        } else {
+            quoted.extend(['%', hex(byte >> 4), hex(byte & 0xF)]);
+        }
+        quoted
+    })
 }
 
 /// `http://host`, or nothing for a client that does not say which host it speaks to: the location
@@ -102,6 +115,11 @@ mod tests {
             let Ok(uri) = sent.parse() else { continue };
             assert_eq!(decoded(&uri).expect("a path").to_string(), plain);
         }
+    }
+
+    #[test]
+    fn a_location_is_quoted_once() {
+        assert_eq!(quoted("http://h:1/a?b=%20c&d|{é}"), "http://h:1/a?b=%20c&d%7C%7B%C3%A9%7D");
     }
 
     #[test]

@@ -13,13 +13,16 @@ pub(super) struct JsonError {
     pub(super) message: &'static str,
 }
 
-/// The first error of the text; `None` if Python would read it and only its depth is too much.
+/// Brackets that may be open at once: Python gives up behind this depth, in the old service's stack.
+const MAX_DEPTH: usize = 960;
+
+/// The first error of the text; `None` if only its depth is too much, for Python or for serde_json.
 ///
 /// Python also reads what is not JSON: NaN, infinities, numbers beyond a double, and halves of
 /// surrogate pairs. A text whose only fault is one of these is refused at the first of them.
 pub(super) fn find(text: &str) -> Option<JsonError> {
-    let mut scanner = Scanner { text: text.as_bytes(), lenient: None };
-    let fault = scanner.document().err().or(scanner.lenient)?;
+    let mut scanner = Scanner { text: text.as_bytes(), lenient: None, too_deep: false };
+    let fault = scanner.document().err().or(scanner.lenient).filter(|_| !scanner.too_deep)?;
     Some(JsonError { position: characters_before(text, fault.at), message: fault.message })
 }
 
@@ -52,6 +55,8 @@ struct Scanner<'a> {
     text: &'a [u8],
     /// First thing that Python reads although it is not JSON.
     lenient: Option<Fault>,
+    /// Whether Python gave up before it met an error.
+    too_deep: bool,
 }
 
 /// What an open bracket waits for.
@@ -116,6 +121,10 @@ impl Scanner<'_> {
                     true
                 }
             };
+            if open.len() > MAX_DEPTH {
+                self.too_deep = true;
+                return Ok(position);
+            }
             while complete {
                 let Some(&bracket) = open.last() else { return Ok(position) };
                 position = self.skip_space(position);
@@ -291,6 +300,12 @@ mod tests {
         for text in [r#"{"a": [1.5e-3, "\ud83d\ude00", null], "b": {}}"#, " 0 ", deep.as_str()] {
             assert_eq!(find(text), None);
         }
+    }
+
+    #[test]
+    fn an_error_behind_too_many_brackets_is_not_reached() {
+        let open = |depth| find(&"[".repeat(depth)).map(|error| error.position);
+        assert_eq!((open(MAX_DEPTH), open(MAX_DEPTH + 1)), (Some(MAX_DEPTH), None));
     }
 
     proptest::proptest! {

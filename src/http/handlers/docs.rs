@@ -28,8 +28,10 @@ pub(in crate::http) async fn asset(Path(file): Path<String>) -> Response {
 fn vendored(file: &str) -> Response {
     match utoipa_swagger_ui::serve(file, Arc::new(utoipa_swagger_ui::Config::default())) {
         Ok(Some(found)) => {
+            let charset = if found.content_type == "text/html" { "; charset=utf-8" } else { "" };
+            let content_type = format!("{}{charset}", found.content_type);
             let mut response =
-                ([(header::CONTENT_TYPE, found.content_type)], found.bytes.into_owned()).into_response();
+                ([(header::CONTENT_TYPE, content_type)], found.bytes.into_owned()).into_response();
             if found.gzpipped {
                 let gzip = http::HeaderValue::from_static("gzip");
                 response.headers_mut().insert(header::CONTENT_ENCODING, gzip);

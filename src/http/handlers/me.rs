@@ -2,6 +2,7 @@
 
 use axum::Json;
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::{auth::Caller, http::openapi::Denied};
@@ -13,11 +14,12 @@ pub(in crate::http) struct Me {
     /// As the token spells it; empty for a user of the platform without a tenant.
     #[schema(example = "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa")]
     tenant_id: String,
-    #[schema(example = "user.a@tenant-a.com")]
-    email: String,
-    /// The first role of the token.
-    #[schema(example = "admin")]
-    role: String,
+    /// As the token spells it; empty without one.
+    #[schema(value_type = String, example = "user.a@tenant-a.com")]
+    email: Value,
+    /// As the token spells it: a text or, for several roles, a list; `user` without one.
+    #[schema(value_type = String, example = "admin")]
+    role: Value,
     #[schema(example = "Authentication successful")]
     message: &'static str,
 }
@@ -32,7 +34,7 @@ pub(in crate::http) struct Me {
 )]
 pub(in crate::http) async fn me(caller: Caller) -> Json<Me> {
     Json(Me {
-        role: caller.role().to_owned(),
+        role: caller.role,
         user_id: caller.user_id,
         tenant_id: caller.tenant_claim,
         email: caller.email,

@@ -83,7 +83,7 @@ async fn the_pages_load_nothing_from_elsewhere() {
     for (path, content_type) in [
         ("/docs", "text/html; charset=utf-8"),
         ("/redoc", "text/html; charset=utf-8"),
-        ("/docs/oauth2-redirect", "text/html"),
+        ("/docs/oauth2-redirect", "text/html; charset=utf-8"),
         ("/docs/assets/swagger-ui.css", "text/css"),
         ("/openapi.json", "application/json"),
     ] {

@@ -6,7 +6,7 @@ mod operation;
 mod routing;
 mod unauthorised;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, response::Response};
 use http::{HeaderMap, Request};
@@ -19,7 +19,7 @@ use crate::{
     app,
     auth::{TokenConfig, Tokens, token::NewToken},
     config::Config,
-    storage::Database,
+    storage::{Database, PoolConfig},
 };
 
 /// The documented development secret, which `replay.py` signs with.
@@ -41,7 +41,9 @@ fn state(http: HttpConfig) -> AppState {
     let lookup =
         |name: &str| settings.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
     let config = Config::from_lookup(&lookup).expect("valid settings");
-    let database = Database::new(&config.postgres.service(), &config.postgres.pool());
+    // It will not come; the default would wait for it five seconds a request.
+    let pool = PoolConfig { acquire_timeout: Duration::from_millis(50), ..config.postgres.pool() };
+    let database = Database::new(&config.postgres.service(), &pool);
     let prometheus = PrometheusBuilder::new().build_recorder().handle();
     let services = app::services(&config, &database, Arc::default(), prometheus).expect("builds");
     AppState::new(Services { config: http, tokens: tokens(), ..services })

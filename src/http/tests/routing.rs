@@ -45,6 +45,8 @@ async fn a_trailing_slash_is_redirected() {
         ("/health/", "http://ml.example:8098/health"),
         ("/health//", "http://ml.example:8098/health"),
         ("/api/ml/predict/?a=b%20c&d", "http://ml.example:8098/api/ml/predict?a=b%20c&d"),
+        ("/health/?", "http://ml.example:8098/health"),
+        ("/health/?a|b", "http://ml.example:8098/health?a%7Cb"),
         ("/me%2F", "http://ml.example:8098/me"),
         ("/api/ml/models/a/b/metrics/", "http://ml.example:8098/api/ml/models/a/b/metrics"),
         ("/docs/", "http://ml.example:8098/docs"),

@@ -140,7 +140,8 @@ async fn an_administrator_is_told_from_a_user() {
             user_id: "u".into(),
             tenant_claim: String::new(),
             tenant: None,
-            email: String::new(),
+            email: "".into(),
+            role: "".into(),
             roles: roles.iter().map(|&role| role.to_owned()).collect(),
         };
         let (mut parts, ()) = Request::builder().extension(caller).body(()).expect("a request").into_parts();

@@ -119,7 +119,8 @@ pub fn caller(tenant: TenantId, user_id: &str) -> Caller {
         user_id: user_id.to_owned(),
         tenant_claim: tenant.to_string(),
         tenant: Some(tenant),
-        email: String::new(),
+        email: "".into(),
+        role: "user".into(),
         roles: vec!["user".to_owned()],
     }
 }
