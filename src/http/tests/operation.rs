@@ -116,19 +116,20 @@ fn the_log_line_has_its_fixed_fields_and_no_token() {
 
     let lines = Lines::default();
     let writer = lines.clone();
+    // For the whole program: what a scoped subscriber sees depends on who asked a callsite first.
     let subscriber = tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();
+    tracing::subscriber::set_global_default(subscriber).expect("no other test of this program sets one");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let bearer = bearer();
-    tracing::subscriber::with_default(subscriber, || {
-        runtime.block_on(async {
-            send("GET /me?secret=1", &[("authorization", &bearer), ("x-request-id", "abc-1")]).await;
-        });
+    runtime.block_on(async {
+        send("GET /me?secret=1", &[("authorization", &bearer), ("x-request-id", "fixed-fields-1")]).await;
     });
     let text = String::from_utf8(lines.0.lock().expect("no panic").clone()).expect("UTF-8");
-    let line: Value = serde_json::from_str(text.lines().last().expect("a line")).expect("JSON");
+    let text = text.lines().rfind(|line| line.contains("fixed-fields-1")).expect("a line");
+    let line: Value = serde_json::from_str(text).expect("JSON");
     assert_eq!(
         line["span"],
-        json!({"name": "request", "request_id": "abc-1", "method": "GET", "route": "/me", "tenant": TENANT,
+        json!({"name": "request", "request_id": "fixed-fields-1", "method": "GET", "route": "/me", "tenant": TENANT,
             "user": "user-a-001"})
     );
     assert_eq!(line["fields"]["status"], 200);

@@ -110,7 +110,8 @@ async fn without_either_layer_rows_leak() {
         }
     }
     println!("with the setting alone {} attacks show foreign rows: {leaks:?}", leaks.len());
-    for name in ["set_config_lateral", "set_config_cte", "query_to_xml_two", "set_local", "commit_inside"] {
+    // On Postgres 15 query_to_xml_two leaks as well; 18 computes its two columns in another order.
+    for name in ["set_config_lateral", "set_config_cte", "set_local", "commit_inside"] {
         assert!(leaks.contains(&name), "{name}: {leaks:?}");
     }
 }
