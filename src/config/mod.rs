@@ -213,7 +213,7 @@ impl Config {
                 port: settings.parse("API_PORT", 8098)?,
                 metrics_port: settings.optional("METRICS_PORT")?,
                 cors_origins: origins(&settings)?,
-                max_body_bytes: settings.parse("MAX_BODY_BYTES", 64 << 20)?,
+                max_body_bytes: settings.parse("MAX_BODY_BYTES", 16 << 20)?,
                 shutdown_grace: Duration::from_secs(settings.parse("SHUTDOWN_GRACE_SECONDS", 30)?),
             },
             token: token(&settings, environment)?,

@@ -65,7 +65,7 @@ impl Default for HttpConfig {
         Self {
             production: false,
             allowed_origins: AllowedOrigins::Any,
-            max_body_bytes: 64 << 20,
+            max_body_bytes: 16 << 20,
             max_rows: 1_000_000,
             serve_metrics: true,
             mlflow_uri: "http://localhost:5000".into(),

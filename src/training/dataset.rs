@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    catalog::{ModelType, TargetSpec},
+    catalog::{Family, ModelType, TargetSpec},
     error::{Error, FieldError, Result},
     features::{ColumnValues, FeatureSchema, FeatureTable, table::MISSING},
     forest::Matrix,
@@ -52,6 +52,11 @@ impl Dataset {
         if table.columns.is_empty() {
             return refuse("no_features", "The rows have no feature column".into(), Value::Null);
         }
+        if let Some(name) = unloadable_name(&table, model_type.family) {
+            let msg =
+                format!("'{name}' holds one of [ ] <, which Python's XGBoost refuses in a feature's name");
+            return refuse("invalid_name", msg, json!(name));
+        }
         if let Some(row) = table.target.iter().position(|value| value.is_infinite()) {
             let msg = format!("The target '{}' is not finite in row {row}", target.unwrap_or_default());
             return refuse("non_finite_target", msg, json!(row));
@@ -95,6 +100,13 @@ impl Dataset {
     pub fn n_rows(&self) -> usize {
         self.features.n_rows()
     }
+}
+
+/// A name under which the model would train here, and not load in Python.
+fn unloadable_name(table: &FeatureTable, family: Family) -> Option<&str> {
+    let names = table.columns.iter().map(|column| column.name.as_str());
+    let mut refused = names.filter(|name| name.contains(['[', ']', '<']));
+    if family == Family::BoostedRegression { refused.next() } else { None }
 }
 
 fn target_problem(target: &[f64], name: &str, binary: bool) -> Option<(&'static str, String)> {
@@ -225,6 +237,10 @@ mod tests {
             "all_missing"
         );
         assert_eq!(refusal("cost_forecasting", (0..30).map(|i| json!({"total_cost": i}))), "no_features");
+        assert_eq!(
+            refusal("cost_forecasting", (0..30).map(|i| json!({"a[0]": i, "total_cost": i}))),
+            "invalid_name"
+        );
         for scale in [1e20, 1e37] {
             let rows = (0..30).map(|i| json!({"a": i, "total_cost": f64::from(i) * scale}));
             assert_eq!(refusal("cost_forecasting", rows), "target_too_large", "{scale}");
