@@ -84,11 +84,12 @@ impl App {
             tracing::info!("shutting down: finishing the requests in flight");
             readiness.start_draining();
         };
-        let finished =
-            http::serve(listener, http::router(self.state.clone()), shutdown, self.config.api.shutdown_grace)
-                .await;
-        if !finished {
-            tracing::warn!("some requests did not finish within the grace period");
+        let grace = self.config.api.shutdown_grace;
+        let finished = http::serve(listener, http::router(self.state.clone()), shutdown, grace).await;
+        // A training goes on when its client hangs up, and also it is finished.
+        let drained = tokio::time::timeout(grace, self.state.trainer.drained()).await.is_ok();
+        if !(finished && drained) {
+            tracing::warn!("some requests or trainings did not finish within the grace period");
         }
         self.database.close().await;
         Ok(())

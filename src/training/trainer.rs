@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::{
@@ -43,6 +44,7 @@ pub struct Trainer {
     gate: Gate,
     max_rows: usize,
     jobs: Jobs,
+    running: TaskTracker,
     rooms: Rooms,
 }
 
@@ -100,7 +102,13 @@ impl Trainer {
     /// If the operating system grants none.
     pub fn new(config: &TrainingConfig, rooms: Rooms) -> Result<Self> {
         let jobs = Jobs::new(rooms.database.clone());
-        Ok(Self { gate: Gate::new(config)?, max_rows: config.max_rows, jobs, rooms })
+        Ok(Self {
+            gate: Gate::new(config)?,
+            max_rows: config.max_rows,
+            jobs,
+            running: TaskTracker::new(),
+            rooms,
+        })
     }
 
     /// Trains a model for the tenant of the open scope. The training goes on when the future is
@@ -118,10 +126,37 @@ impl Trainer {
             &request.hyperparameters,
         )?;
         let admission = self.gate.admit()?;
+        let (trainer, caller) = (Arc::clone(self), caller.clone());
+        let work = async move { trainer.start(tenant, caller, params, request, admission).await };
+        let work = tracing::Instrument::in_current_span(tenant::scope(tenant, work));
+        self.running.spawn(work).await.map_err(Error::internal)?
+    }
+
+    /// Completes when no training runs any more, also none whose client has hung up.
+    pub async fn drained(&self) {
+        self.running.close();
+        self.running.wait().await;
+    }
+
+    async fn start(
+        &self,
+        tenant: TenantId,
+        caller: Caller,
+        params: Hyperparameters,
+        request: TrainRequest,
+        admission: Admission,
+    ) -> Result<TrainOutcome> {
+        let new = NewJob {
+            model_type: request.model_type,
+            caller: &caller,
+            hyperparameters: &json!(params),
+            validation_split: request.validation_split,
+            training_data_query: request.training_data_query.as_deref(),
+        };
         let task = Task {
             tenant,
-            job: self.start_job(caller, &request, &params).await?,
-            caller: caller.clone(),
+            job: self.jobs.start(new).await?,
+            caller,
             model_type: request.model_type,
             params,
             validation_split: request.validation_split,
@@ -133,30 +168,7 @@ impl Trainer {
             },
             started_at: Utc::now(),
         };
-        let trainer = Arc::clone(self);
-        let span = tracing::Span::current();
-        let work = tracing::Instrument::instrument(
-            tenant::scope(tenant, async move { trainer.run(&task, request, &admission).await }),
-            span,
-        );
-        tokio::spawn(work).await.map_err(Error::internal)?
-    }
-
-    async fn start_job(
-        &self,
-        caller: &Caller,
-        request: &TrainRequest,
-        params: &Hyperparameters,
-    ) -> Result<Uuid> {
-        self.jobs
-            .start(NewJob {
-                model_type: request.model_type,
-                caller,
-                hyperparameters: &json!(params),
-                validation_split: request.validation_split,
-                training_data_query: request.training_data_query.as_deref(),
-            })
-            .await
+        self.run(&task, request, &admission).await
     }
 
     async fn run(&self, task: &Task, request: TrainRequest, admission: &Admission) -> Result<TrainOutcome> {
