@@ -85,7 +85,11 @@ impl ArtifactStore {
                 self.remove_all(&artifacts).await;
                 return Err(unavailable(error));
             }
-            let artifact = Artifact { path: path.into(), sha256: digest(bytes), bytes: bytes.len() as u64 };
+            let artifact = Artifact {
+                path: path.into(),
+                sha256: digest(bytes.clone()).await?,
+                bytes: bytes.len() as u64,
+            };
             artifacts.insert(name.clone(), artifact);
         }
         Ok(artifacts)
@@ -120,7 +124,7 @@ impl ArtifactStore {
             Err(error @ object_store::Error::NotFound { .. }) => return Err(corrupt(error.into())),
             Err(error) => return Err(unavailable(error)),
         };
-        if digest(&bytes) == artifact.sha256 {
+        if digest(bytes.clone()).await? == artifact.sha256 {
             Ok(bytes)
         } else {
             let found = bytes.len();
@@ -139,6 +143,8 @@ fn unavailable(error: object_store::Error) -> Error {
     Error::Unavailable { dependency: "The model registry's file store", source: error.into() }
 }
 
-fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+/// A large model takes tens of milliseconds, which predictions on the async threads would wait.
+async fn digest(bytes: Bytes) -> Result<String> {
+    let hex = move || Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    tokio::task::spawn_blocking(hex).await.map_err(Error::internal)
 }

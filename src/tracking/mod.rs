@@ -27,7 +27,6 @@
 //! * 400 with `BAD_REQUEST` is the server's exhausted database pool, and passes; 400 with another
 //!   code does not. "Exists already" is a 400 as well.
 //! * `--allowed-hosts` of MLflow 3: [`TrackingError::HostRefused`] says what to set.
-//! * XGBoost's bracketed `base_score` makes 2.x predict wrongly; the uploaded file has none.
 //! * A deleted experiment is found by name, and refuses runs until it is restored.
 
 pub mod client;

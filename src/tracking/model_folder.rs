@@ -61,7 +61,9 @@ pub enum FeatureKind {
 pub enum Flavor {
     /// A Booster for `mlflow.xgboost`; `mlflow.pyfunc` answers its raw prediction in float32.
     Xgboost {
-        /// libxgboost's JSON format, with feature names.
+        /// libxgboost's JSON format, with feature names and a scalar `base_score` as
+        /// [`crate::xgboost::train()`] writes it: 2.x reads `"[4.85E-1]"` without an error and predicts
+        /// wrongly.
         model_json: Bytes,
         /// Version of the library that wrote it.
         version: String,
@@ -85,9 +87,7 @@ impl Flavor {
 
     fn file(&self) -> ArtifactFile {
         match self {
-            Self::Xgboost { model_json, .. } => {
-                ArtifactFile::new("model.json", with_scalar_base_score(model_json))
-            }
+            Self::Xgboost { model_json, .. } => ArtifactFile::new("model.json", model_json.clone()),
             Self::Native { model, .. } => ArtifactFile::new("model.binah", model.clone()),
         }
     }
@@ -204,24 +204,6 @@ fn python_env() -> String {
     )
 }
 
-/// XGBoost 3.1 and later write `"base_score":"[4.85E-1]"`, which 2.x reads without an error and
-/// predicts wrongly from. Both read the number without brackets, which is what this writes; a
-/// vector of several (multi-class) has no such form and stays.
-fn with_scalar_base_score(model_json: &Bytes) -> Bytes {
-    // As a key with a text value this cannot stand inside a JSON string: its quotes would be escaped.
-    const OPENING: &[u8] = br#""base_score":"["#;
-    let Some(start) = model_json.windows(OPENING.len()).position(|window| window == OPENING) else {
-        return model_json.clone();
-    };
-    let (head, tail) = model_json.split_at(start + OPENING.len());
-    match tail.iter().position(|byte| matches!(byte, b']' | b',')) {
-        Some(end) if tail[end] == b']' => {
-            [&head[..head.len() - 1], &tail[..end], &tail[end + 1..]].concat().into()
-        }
-        _ => model_json.clone(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -231,21 +213,6 @@ mod tests {
         let categories = vec!["flat".into(), "house".into()];
         let kind = Feature { name: "kind".into(), kind: FeatureKind::Categorical { categories } };
         ModelFolder { features: vec![size, kind], flavors, input_example: vec![f64::NAN, 1.0] }
-    }
-
-    #[test]
-    fn base_score_loses_its_brackets_only() {
-        let scalar = |text: &'static str| with_scalar_base_score(&Bytes::from_static(text.as_bytes()));
-        let one = r#"{"learner_model_param":{"base_score":"[4.85E-1]","num_class":"0"}}"#;
-        assert_eq!(scalar(one), one.replace(['[', ']'], ""));
-        for same in [
-            r#"{"base_score":"[1E0,2E0]"}"#,
-            r#"{"base_score":"5E-1"}"#,
-            r#"{"x":[1]}"#,
-            r#""base_score":"["#,
-        ] {
-            assert_eq!(scalar(same), same);
-        }
     }
 
     #[test]

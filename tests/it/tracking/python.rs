@@ -22,7 +22,6 @@ async fn python_loads_a_booster_and_predicts_the_same() {
     let about: serde_json::Value =
         serde_json::from_slice(&fs::read(path.join("about.json")).expect("is there")).expect("JSON");
     let model_json = fs::read(path.join("model.json")).expect("is there");
-    assert!(String::from_utf8_lossy(&model_json).contains(r#""base_score":"["#), "the trap that we defuse");
     let categories = ["flat", "house", "shop", "office"].map(str::to_owned).into();
     boosted.model = ModelFolder {
         features: vec![
