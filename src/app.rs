@@ -47,7 +47,7 @@ impl App {
     /// For a setting that cannot work, and in production for a login that row-level security does
     /// not bind.
     pub async fn build(config: Config, prometheus: PrometheusHandle) -> Result<Self> {
-        warn_of_development_settings(&config);
+        warn_of_settings(&config);
         let database = Database::new(&config.postgres.service(), &config.postgres.pool());
         let readiness = Arc::new(Readiness::default());
         check_login(&config, &database, &readiness).await?;
@@ -133,14 +133,18 @@ pub(crate) fn services(
     })
 }
 
-fn warn_of_development_settings(config: &Config) {
+fn warn_of_settings(config: &Config) {
     if !config.tenant_isolation {
         tracing::warn!(
             "ENABLE_TENANT_ISOLATION=false is for development; row-level security stays on all the same"
         );
     }
-    if config.neo4j.is_none() {
-        tracing::info!("NEO4J_URI is empty: training rows come from Postgres and from requests alone");
+    // What is set and has no effect would otherwise look as if it worked.
+    if config.neo4j.is_some() {
+        tracing::warn!("NEO4J_URI is set, and this build does not read Neo4j yet");
+    }
+    if config.retrain.enabled {
+        tracing::warn!("AUTO_RETRAIN is set, and this build does not retrain by itself yet");
     }
 }
 

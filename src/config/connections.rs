@@ -1,6 +1,6 @@
 //! From settings to what the rooms that connect somewhere take.
 
-use super::{Config, ConfigError, Environment, MlflowConfig, PostgresConfig};
+use super::{Config, ConfigError, MlflowConfig, PostgresConfig};
 use crate::{
     http::{AllowedOrigins, HttpConfig},
     storage::{ConnectConfig, Login, PoolConfig},
@@ -87,11 +87,5 @@ impl Config {
     #[must_use]
     pub fn xgboost(&self) -> xgboost::Search {
         xgboost::Search { library: self.xgboost_lib.clone(), deps: Some(crate::dev::deps()) }
-    }
-
-    /// Whether this is production.
-    #[must_use]
-    pub fn is_production(&self) -> bool {
-        self.environment == Environment::Production
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::table::{ColumnValues, FeatureTable, MISSING};
 use crate::{
@@ -224,16 +224,10 @@ fn recode(labels: &[String], codes: &[u32], categories: &[String]) -> Vec<f32> {
     codes.iter().map(|&code| if code == MISSING { f32::NAN } else { by_code[code as usize] }).collect()
 }
 
-impl Feature {
-    /// Kind and categories as JSON, for the model's description.
-    #[must_use]
-    pub fn describe(&self) -> Value {
-        json!(self)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::features::table::Column;
 

@@ -38,14 +38,10 @@ impl VersionSelector {
         let number = text.strip_prefix(['v', 'V']).unwrap_or(text);
         let number = number.strip_suffix(".0").unwrap_or(number);
         match number.parse() {
-            Ok(number) if number > 0 && !number_has_sign(text) => Self::Number(number),
+            Ok(number) if number > 0 && !text.contains(['+', '-']) => Self::Number(number),
             _ => Self::Other(text.to_owned()),
         }
     }
-}
-
-fn number_has_sign(text: &str) -> bool {
-    text.contains(['+', '-'])
 }
 
 /// The version as the API writes it: 1 is "v1.0".
