@@ -8,6 +8,7 @@
 pub mod auth;
 pub mod catalog;
 pub mod config;
+pub mod dev;
 pub mod error;
 pub mod features;
 pub mod forest;

@@ -1,0 +1,54 @@
+# binah-ml: `make demo` and `make test` do all their set-up themselves.
+
+# The Python environment with MLflow, libxgboost and PostgreSQL; and cargo-deny.
+DEPS  ?= $(CURDIR)/.deps
+TOOLS ?= $(abspath $(DEPS)/../.tools)
+# What the demo keeps between runs.
+DATA  ?= $(CURDIR)/data
+# Arguments of `make demo`, such as ARGS=--exit.
+ARGS  ?=
+export DEPS
+
+TARGET     := $(or $(CARGO_TARGET_DIR),target)
+CARGO_DENY := $(TOOLS)/bin/cargo-deny
+CARGO_DENY_VERSION := 0.20.2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test bench check audit deps clean-data
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: deps ## Train and predict for two sample tenants; stays up until Ctrl-C (ARGS=--exit: stops after the summary)
+	@echo "==> Building the service (release): minutes the first time, seconds afterwards"
+	@cargo build --release
+	@exec $(TARGET)/release/binah-ml demo $(ARGS)
+
+test: deps ## Run all tests, against real Postgres and MLflow
+	cargo test --all
+
+bench: deps ## Run the benchmarks
+	cargo bench
+
+check: deps $(CARGO_DENY) ## Formatting, lints, licences and sources of dependencies, documentation
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	$(CARGO_DENY) --log-level error check bans licenses sources
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --lib
+
+audit: $(CARGO_DENY) ## Known vulnerabilities of dependencies (fetches the advisory database)
+	$(CARGO_DENY) check advisories
+
+deps: ## Install what the demo and the tests need beside Rust into DEPS
+	@scripts/deps.sh
+
+clean-data: ## Remove the demo's databases, models and logs
+	@pid=$$(head -n 1 "$(DATA)/postgres/cluster/postmaster.pid" 2>/dev/null); \
+	if [ -n "$$pid" ] && [ "$$(readlink "/proc/$$pid/cwd")" = "$$(realpath "$(DATA)/postgres/cluster")" ]; then \
+		echo "The demo is running: stop it first" >&2; exit 1; \
+	fi
+	rm -rf "$(DATA)"
+
+$(CARGO_DENY):
+	@echo "==> Installing cargo-deny $(CARGO_DENY_VERSION): minutes, once"
+	@env -u CARGO_TARGET_DIR cargo install --quiet --locked --root "$(TOOLS)" --version $(CARGO_DENY_VERSION) cargo-deny

@@ -1,0 +1,73 @@
+#!/bin/sh
+# Fills the folder DEPS with what the demo and the tests need beside Rust: a Python environment
+# with MLflow, libxgboost, scikit-learn and a private PostgreSQL. A second run is instant. System
+# packages are installed only when something lacks and root or sudo is there; system-wide Python
+# packages never.
+set -eu
+
+: "${DEPS:?the folder to fill}"
+here=$(cd "$(dirname "$0")/.." && pwd)
+requirements=$here/deploy/requirements-dev.txt
+constraints=$here/deploy/constraints-dev.txt
+stamp=$DEPS/.complete
+
+say() { printf '==> %s\n' "$*"; }
+fail() { printf 'make deps: %s\n' "$*" >&2; exit 1; }
+
+# apt_install PACKAGE...: false without root, sudo or apt.
+apt_install() {
+    command -v apt-get >/dev/null || return 1
+    if [ "$(id -u)" = 0 ]; then sudo=; elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then sudo=sudo; else return 1; fi
+    say "Installing $* with apt"
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get update -qq &&
+        $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+
+command -v cargo >/dev/null || fail "Rust is missing: install Rust 1.95 or newer with rustup, then open a new shell"
+command -v cc >/dev/null || apt_install gcc libc6-dev ||
+    fail "a C compiler is missing: install gcc and libc6-dev"
+
+wanted=$(cat "$requirements" "$constraints" | sha256sum)
+if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && "$DEPS/bin/python" -c '' 2>/dev/null; then
+    exit 0
+fi
+
+find_python() {
+    for python in python3.11 python3; do
+        if "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            return 0
+        fi
+    done
+    return 1
+}
+find_python || { apt_install python3 python3-venv && find_python; } || fail "Python 3.11 or newer is missing"
+
+new_environment() {
+    say "Python environment in $DEPS ($("$python" --version))"
+    rm -rf "$DEPS"
+    mkdir -p "$(dirname "$DEPS")"
+    if "$python" -c 'import ensurepip' 2>/dev/null ||
+        { apt_install python3-venv && "$python" -c 'import ensurepip' 2>/dev/null; }; then
+        "$python" -m venv "$DEPS"
+    elif "$python" -m pip --version >/dev/null 2>&1; then
+        # The system's pip fills an environment that has none of its own.
+        "$python" -m venv --without-pip "$DEPS"
+    elif "$python" -m virtualenv --version >/dev/null 2>&1; then
+        "$python" -m virtualenv --quiet "$DEPS"
+    else
+        fail "neither venv, pip nor virtualenv is there: install python3-venv"
+    fi
+}
+"$DEPS/bin/python" -c '' 2>/dev/null || new_environment
+
+say "MLflow, libxgboost, scikit-learn, PostgreSQL: about 250 MB to fetch, 1 to 3 minutes"
+pip="$DEPS/bin/python -m pip"
+[ -x "$DEPS/bin/pip" ] || pip="$python -m pip --python $DEPS/bin/python"
+$pip install --disable-pip-version-check --no-input --progress-bar off --prefer-binary \
+    -r "$requirements" -c "$constraints" | grep -E '^Collecting' || true
+# grep hides pip's exit status; what counts is that everything is there.
+$pip check --disable-pip-version-check >/dev/null && "$DEPS/bin/mlflow" --version >/dev/null ||
+    fail "pip did not install everything; its messages are above"
+
+printf '%s\n' "$wanted" >"$stamp"
+say "DEPS is complete"

@@ -1,0 +1,108 @@
+//! A private MLflow tracking server: SQLite and artifacts in one folder, one loopback port.
+//!
+//! MLflow imports half of Python before it answers (5 to 60 s), so the start does not wait:
+//! [`PrivateMlflow::start`], do something else, [`PrivateMlflow::ready`].
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use super::guard::Guarded;
+use super::{Error, Result, create_folder, deps, port};
+
+/// Name in messages.
+const SERVER: &str = "the private MLflow server";
+/// A cold disk and a build beside it: far above the 5 to 12 s of a quiet machine.
+const START_LIMIT: Duration = Duration::from_secs(240);
+/// uvicorn finishes its requests, then goes.
+const STOP: &str = "TERM:5";
+/// How often [`PrivateMlflow::ready`] looks and reports.
+const POLL: Duration = Duration::from_millis(250);
+
+/// A starting or running private MLflow server. Dropping it stops the server.
+#[derive(Debug)]
+pub struct PrivateMlflow {
+    server: Guarded,
+    url: String,
+    started: Instant,
+}
+
+impl PrivateMlflow {
+    /// Starts the server on `folder` (`mlflow.db`, `artifacts/`, `port`, `mlflow.log`) and returns at once.
+    ///
+    /// One worker and no job runners: 0.4 GB instead of 3, and no process that leaves the server's
+    /// session. Telemetry is off.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] when MLflow is not in [`deps`].
+    pub fn start(folder: &Path) -> Result<Self> {
+        let folder = create_folder(folder)?;
+        let program = deps().join("bin/mlflow").canonicalize().map_err(|_| Error::Missing {
+            what: format!("MLflow in {}", deps().display()),
+            hint: "run `make deps`, or set DEPS".into(),
+        })?;
+        let port = port::reserve(&folder.join("port"))?;
+        let mut command = Command::new(program);
+        command
+            .current_dir(&folder)
+            .args(["server", "--host", "127.0.0.1", "--port", &port.to_string(), "--workers", "1"])
+            .args(["--backend-store-uri", &format!("sqlite:///{}/mlflow.db", folder.display())])
+            .arg("--artifacts-destination")
+            .arg(folder.join("artifacts"));
+        // The client's settings (MLFLOW_TRACKING_URI and its like) would reach the server, too.
+        for (name, _) in
+            std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"MLFLOW_"))
+        {
+            command.env_remove(name);
+        }
+        command
+            .env("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
+            .env("MLFLOW_DISABLE_TELEMETRY", "true")
+            .env("DO_NOT_TRACK", "true")
+            .env("GIT_PYTHON_REFRESH", "quiet")
+            // Thread pools of libraries that the server never calculates with.
+            .env("OMP_NUM_THREADS", "1")
+            .env("OPENBLAS_NUM_THREADS", "1");
+        let server = Guarded::spawn(&command, STOP, &folder.join("mlflow.log"))?;
+        Ok(Self { server, url: format!("http://127.0.0.1:{port}"), started: Instant::now() })
+    }
+
+    /// Waits until the server answers; `progress` hears the time since the start, four times a second.
+    ///
+    /// # Errors
+    /// [`Error::NotReady`] with the end of the log when the server ends or takes over 240 s.
+    pub async fn ready(&mut self, mut progress: impl FnMut(Duration)) -> Result<()> {
+        let health = format!("{}/health", self.url);
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build();
+        let client =
+            client.map_err(|error| Error::not_ready(SERVER, error.to_string(), self.server.log()))?;
+        loop {
+            if client.get(&health).send().await.is_ok_and(|answer| answer.status().is_success()) {
+                return Ok(());
+            }
+            if self.server.exited()?.is_some() {
+                return Err(Error::not_ready(SERVER, "ended during its start", self.server.log()));
+            }
+            if self.started.elapsed() > START_LIMIT {
+                let what = format!("did not answer within {} s", START_LIMIT.as_secs());
+                return Err(Error::not_ready(SERVER, what, self.server.log()));
+            }
+            progress(self.started.elapsed());
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Address of the API and the user interface, such as `http://127.0.0.1:23456`.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Stops the server and waits until nothing of it is left.
+    ///
+    /// # Errors
+    /// When the operating system does not tell that the server ended.
+    pub async fn stop(self) -> Result<()> {
+        self.server.stop().await
+    }
+}
