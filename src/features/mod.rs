@@ -1,8 +1,10 @@
 //! Rows as typed columns: where training data and a prediction's input become numbers.
 
 pub mod inline;
+pub mod join;
+pub mod neo4j;
 pub mod schema;
 pub mod table;
 
 pub use schema::{Feature, FeatureKind, FeatureSchema};
-pub use table::{Column, ColumnValues, FeatureTable};
+pub use table::{Column, ColumnValues, FeatureTable, KeyedTable};
