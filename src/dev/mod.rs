@@ -1,8 +1,9 @@
 //! Private servers as child processes and sample data, for `demo` and for tests.
 //!
-//! [`PrivatePostgres`], [`PrivateMlflow`] and [`PrivateNeo4j`] listen on loopback only, keep everything in one folder
-//! and die with this process however it ends ([`guard`]). [`portfolio`] generates records for the
-//! four models, [`graph`] the same portfolio as a graph, [`real_data`] reads public data sets. Nothing here serves production.
+//! [`PrivatePostgres`], [`PrivateMlflow`] and [`PrivateNeo4j`] listen on loopback only, keep everything
+//! in one folder and die with this process however it ends ([`guard`]). [`portfolio`] generates
+//! records for the four models, [`graph`] the same portfolio as a graph, [`real_data`] reads public
+//! data sets. Nothing here serves production.
 
 pub mod graph;
 pub mod guard;

@@ -148,3 +148,38 @@ fn password(folder: &Path) -> Result<String> {
     write().map_err(Error::io(format!("writing {}", file.display())))?;
     Ok(password)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Neo4jConfig;
+    use crate::features::neo4j::{GraphOptions, GraphSource};
+
+    async fn start(folder: &Path, durability: Durability) -> PrivateNeo4j {
+        let mut neo4j = PrivateNeo4j::start(folder, durability).expect("`make neo4j-dev` was run");
+        neo4j.ready(|_| ()).await.expect("ready");
+        let config = Neo4jConfig {
+            uri: neo4j.uri(),
+            user: neo4j.user().to_owned(),
+            password: neo4j.password().to_owned().into(),
+        };
+        let source = GraphSource::open(&GraphOptions::from(&config)).expect("address");
+        source.verify().await.expect("logged in");
+        neo4j
+    }
+
+    #[tokio::test]
+    async fn it_starts_again_on_its_folder_however_it_ended() {
+        let folder = tempfile::tempdir().expect("scratch folder");
+        let killed = start(folder.path(), Durability::Scratch).await;
+        let (uri, password) = (killed.uri(), killed.password().to_owned());
+        drop(killed);
+        let stopped = start(folder.path(), Durability::Durable).await;
+        assert_eq!((stopped.uri(), stopped.password()), (uri, password.as_str()));
+        stopped.stop().await.expect("stopped");
+        let _running = start(folder.path(), Durability::Scratch).await;
+        let mut second = PrivateNeo4j::start(folder.path(), Durability::Scratch).expect("another port");
+        let error = second.ready(|_| ()).await.expect_err("the folder is locked");
+        assert!(matches!(error, Error::NotReady { .. }), "{error}");
+    }
+}

@@ -407,7 +407,7 @@ async fn throughput_of_100_000_rows() {
     let node = |i: usize| {
         let row = json!({"tenantId": tenant, "entityId": format!("n{i}"), "model_type": "cost_forecasting",
             "entity_id": format!("n{i}"), "project_size_sqft": i as f64 * 1.5, "num_units": i % 90, "location_tier": i % 4,
-            "property_type": (if i % 2 == 0 { "residential" } else { "commercial" }), "year": 2020, "actual_cost": i as f64 * 300.0});
+            "property_type": (if i.is_multiple_of(2) { "residential" } else { "commercial" }), "year": 2020, "actual_cost": i as f64 * 300.0});
         row.as_object().cloned().unwrap_or_default()
     };
     let nodes = BTreeMap::from([("TrainingData", (0..100_000).map(node).collect())]);
