@@ -12,6 +12,7 @@
 mod clause;
 mod pattern;
 mod token;
+mod words;
 
 use token::{Kind, Token};
 
