@@ -1,11 +1,14 @@
 //! Private servers as child processes and sample data, for `demo` and for tests.
 //!
-//! [`PrivatePostgres`] and [`PrivateMlflow`] listen on loopback only, keep everything in one folder
-//! and die with this process however it ends ([`guard`]). [`portfolio`] generates records for the
-//! four models, [`real_data`] reads public data sets. Nothing here serves production.
+//! [`PrivatePostgres`], [`PrivateMlflow`] and [`PrivateNeo4j`] listen on loopback only, keep everything
+//! in one folder and die with this process however it ends ([`guard`]). [`portfolio`] generates
+//! records for the four models, [`graph`] the same portfolio as a graph, [`real_data`] reads public
+//! data sets. Nothing here serves production.
 
+pub mod graph;
 pub mod guard;
 pub mod mlflow;
+pub mod neo4j;
 mod port;
 pub mod portfolio;
 pub mod postgres;
@@ -17,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use mlflow::PrivateMlflow;
+pub use neo4j::PrivateNeo4j;
 pub use postgres::{Durability, PrivatePostgres};
 
 /// What the functions of this room return.

@@ -7,7 +7,7 @@
 mod cost;
 mod profile;
 mod properties;
-mod random;
+pub(super) mod random;
 mod risk;
 mod roi;
 

@@ -1,6 +1,8 @@
 //! Rows as typed columns: where training data and a prediction's input become numbers.
 
 pub mod inline;
+pub mod join;
+pub mod neo4j;
 pub mod postgres;
 pub mod query;
 pub mod schema;

@@ -13,6 +13,15 @@ pub struct FeatureTable {
     pub observed_at: Vec<f64>,
 }
 
+/// Rows that know which entity (project, property) they describe, so that another source can add to them.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct KeyedTable {
+    /// One id a row; several rows may describe one entity.
+    pub entity_ids: Vec<String>,
+    /// The rows.
+    pub table: FeatureTable,
+}
+
 /// One feature of all rows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Column {

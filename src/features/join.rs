@@ -1,0 +1,223 @@
+//! Rows of Postgres and rows of Neo4j that describe the same entities, as one table. Pure.
+//!
+//! The rules, for the rows of one tenant:
+//! - An *entity's graph values* are, column by column, the first value among its Neo4j rows.
+//! - A Postgres row takes from them what it lacks: a cell, the target, the time. A value that both sides
+//!   have is Postgres's. Missing on both sides stays missing.
+//! - Neo4j rows of an entity that Postgres does not know are rows of their own, completed from their
+//!   entity's graph values in the same way, the target excepted.
+//! - With a target, rows that have none are left out; an unsupervised model keeps all rows.
+//! - Columns: Postgres's in their order, then those that Neo4j alone has. One column with numbers on one
+//!   side and texts on the other is Postgres's alone.
+
+use std::collections::{HashMap, HashSet};
+
+use super::table::{Column, ColumnValues, FeatureTable, KeyedTable, MISSING};
+
+/// What each side gave, for the run's parameters and the response's message.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct JoinReport {
+    /// Rows that came from Postgres.
+    pub rows_postgres: usize,
+    /// Rows that came from Neo4j.
+    pub rows_neo4j: usize,
+    /// Rows of the result.
+    pub rows_joined: usize,
+    /// Rows of the result that are Postgres rows of entities that Neo4j knows.
+    pub rows_both: usize,
+    /// Feature cells of the result with a value from Postgres.
+    pub cells_postgres: usize,
+    /// Feature cells of the result with a value from Neo4j.
+    pub cells_neo4j: usize,
+    /// Feature cells of the result that both sides lack.
+    pub cells_missing: usize,
+    /// Feature cells of the result for which Neo4j had a value, too, and Postgres's was taken.
+    pub cells_both: usize,
+    /// Columns that are numbers on one side and texts on the other: Neo4j's values were not used.
+    pub columns_of_two_kinds: Vec<String>,
+}
+
+impl std::fmt::Display for JoinReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} rows from {} of Postgres and {} of Neo4j; {} values from Postgres, {} from Neo4j, {} missing",
+            self.rows_joined,
+            self.rows_postgres,
+            self.rows_neo4j,
+            self.cells_postgres,
+            self.cells_neo4j,
+            self.cells_missing
+        )
+    }
+}
+
+/// Joins the rows of both sides; `supervised` says whether a row needs a target.
+#[must_use]
+pub fn join(postgres: &KeyedTable, neo4j: &KeyedTable, supervised: bool) -> (FeatureTable, JoinReport) {
+    let mut by_entity: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (row, id) in neo4j.entity_ids.iter().enumerate() {
+        by_entity.entry(id).or_default().push(row);
+    }
+    let rows = sources(postgres, neo4j, &by_entity, supervised);
+    let mut report = JoinReport {
+        rows_postgres: postgres.table.n_rows,
+        rows_neo4j: neo4j.table.n_rows,
+        rows_joined: rows.len(),
+        rows_both: rows.iter().filter(|row| row.postgres.is_some() && !row.neo4j.is_empty()).count(),
+        ..JoinReport::default()
+    };
+    let mut columns = vec![];
+    for own in &postgres.table.columns {
+        let other = neo4j.table.columns.iter().find(|column| column.name == own.name);
+        let usable = other.filter(|other| same_kind(&own.values, &other.values));
+        if other.is_some() && usable.is_none() {
+            report.columns_of_two_kinds.push(own.name.clone());
+        }
+        columns.push(column(&rows, &own.name, Some(&own.values), usable.map(|c| &c.values), &mut report));
+    }
+    for other in &neo4j.table.columns {
+        if !postgres.table.columns.iter().any(|own| own.name == other.name) {
+            columns.push(column(&rows, &other.name, None, Some(&other.values), &mut report));
+        }
+    }
+    let (own, other) = (&postgres.table.observed_at, &neo4j.table.observed_at);
+    let time = |row: &Source<'_>| {
+        let own = row.postgres.and_then(|row| present(own, row));
+        own.or_else(|| row.graph().find_map(|row| present(other, row))).unwrap_or(f64::NAN)
+    };
+    let has_times = !own.is_empty() || !other.is_empty();
+    let observed_at = if has_times { rows.iter().map(time).collect() } else { vec![] };
+    let target = if supervised { rows.iter().map(|row| row.target).collect() } else { vec![] };
+    (FeatureTable { n_rows: rows.len(), columns, target, observed_at }, report)
+}
+
+/// Where a row of the result takes its values.
+struct Source<'a> {
+    postgres: Option<usize>,
+    /// The Neo4j row that it is, if Postgres does not know its entity.
+    own: Option<usize>,
+    /// All Neo4j rows of its entity.
+    neo4j: &'a [usize],
+    target: f64,
+}
+
+impl Source<'_> {
+    /// Neo4j rows in order of preference.
+    fn graph(&self) -> impl Iterator<Item = usize> {
+        self.own.into_iter().chain(self.neo4j.iter().copied())
+    }
+}
+
+fn sources<'a>(
+    postgres: &KeyedTable,
+    neo4j: &KeyedTable,
+    by_entity: &'a HashMap<&str, Vec<usize>>,
+    supervised: bool,
+) -> Vec<Source<'a>> {
+    let of_postgres = postgres.entity_ids.iter().enumerate().map(|(row, id)| {
+        let graph: &[usize] = by_entity.get(id.as_str()).map_or(&[], Vec::as_slice);
+        let target = present(&postgres.table.target, row)
+            .or_else(|| graph.iter().find_map(|&row| present(&neo4j.table.target, row)));
+        Source { postgres: Some(row), own: None, neo4j: graph, target: target.unwrap_or(f64::NAN) }
+    });
+    let known: HashSet<&str> = postgres.entity_ids.iter().map(String::as_str).collect();
+    let of_neo4j = neo4j.entity_ids.iter().enumerate().filter(|(_, id)| !known.contains(id.as_str()));
+    let of_neo4j = of_neo4j.map(|(row, id)| Source {
+        postgres: None,
+        own: Some(row),
+        neo4j: &by_entity[id.as_str()],
+        target: present(&neo4j.table.target, row).unwrap_or(f64::NAN),
+    });
+    of_postgres.chain(of_neo4j).filter(|row| !supervised || !row.target.is_nan()).collect()
+}
+
+/// The value, unless it is missing or the side has none at all.
+fn present(values: &[f64], row: usize) -> Option<f64> {
+    values.get(row).copied().filter(|value| !value.is_nan())
+}
+
+fn same_kind(a: &ColumnValues, b: &ColumnValues) -> bool {
+    // A column without any value comes as numbers, whatever it would hold.
+    std::mem::discriminant(a) == std::mem::discriminant(b) || b.missing() == b.len() || a.missing() == a.len()
+}
+
+/// One column of the result. Of two sides of different kinds one has no value.
+fn column(
+    rows: &[Source<'_>],
+    name: &str,
+    own: Option<&ColumnValues>,
+    other: Option<&ColumnValues>,
+    report: &mut JoinReport,
+) -> Column {
+    let numeric = |side: Option<&ColumnValues>| {
+        side.is_none_or(|values| {
+            matches!(values, ColumnValues::Numeric(_)) || values.missing() == values.len()
+        })
+    };
+    let values = if numeric(own) && numeric(other) {
+        let number = |side: Option<&ColumnValues>, row: usize| match side {
+            Some(ColumnValues::Numeric(values)) => Some(values[row]).filter(|value| !value.is_nan()),
+            _ => None,
+        };
+        let pick = pick(rows, |row| number(own, row), |row| number(other, row), report);
+        ColumnValues::Numeric(pick.map(|value| value.unwrap_or(f32::NAN)).collect())
+    } else {
+        let label = |side: Option<&'_ ColumnValues>, row: usize| match side {
+            Some(ColumnValues::Categorical { labels, codes }) if codes[row] != MISSING => {
+                Some(labels[codes[row] as usize].clone())
+            }
+            _ => None,
+        };
+        let pick = pick(rows, |row| label(own, row), |row| label(other, row), report);
+        categories(pick)
+    };
+    Column { name: name.to_owned(), values }
+}
+
+/// Postgres's value of each row, else Neo4j's; counts what came from where.
+fn pick<T>(
+    rows: &[Source<'_>],
+    own: impl Fn(usize) -> Option<T>,
+    other: impl Fn(usize) -> Option<T>,
+    report: &mut JoinReport,
+) -> impl Iterator<Item = Option<T>> {
+    rows.iter().map(move |row| {
+        let from_postgres = row.postgres.and_then(&own);
+        let from_neo4j = row.graph().find_map(&other);
+        match (from_postgres, from_neo4j) {
+            (Some(value), other) => {
+                report.cells_postgres += 1;
+                report.cells_both += usize::from(other.is_some());
+                Some(value)
+            }
+            (None, Some(value)) => {
+                report.cells_neo4j += 1;
+                Some(value)
+            }
+            (None, None) => {
+                report.cells_missing += 1;
+                None
+            }
+        }
+    })
+}
+
+/// Names numbered by first appearance.
+fn categories(names: impl Iterator<Item = Option<String>>) -> ColumnValues {
+    let mut labels: Vec<String> = vec![];
+    let mut position: HashMap<String, u32> = HashMap::new();
+    let codes = names
+        .map(|name| {
+            let Some(name) = name else { return MISSING };
+            *position.entry(name).or_insert_with_key(|name| {
+                labels.push(name.clone());
+                labels.len() as u32 - 1
+            })
+        })
+        .collect();
+    ColumnValues::Categorical { labels, codes }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,193 @@
+//! The one place that speaks Bolt: binds the tenant, keeps time, reads rows into columns.
+
+use std::time::Duration;
+
+use chrono::NaiveDate;
+use neo4rs::{ConfigBuilder, Graph, Query, summary};
+use secrecy::ExposeSecret;
+
+use super::decode::Columns;
+use super::template::{Template, TemplateError};
+use super::{GraphOptions, OpenError};
+use crate::auth::tenant;
+use crate::error::{Error, Result};
+use crate::features::table::KeyedTable;
+
+/// The dependency's name in errors.
+const NEO4J: &str = "Neo4j";
+/// Rows of one PULL.
+const FETCH_SIZE: usize = 4_096;
+/// What the client grants beyond the server's own limit, for the answer's way.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// A pool of connections.
+pub(super) struct Session {
+    graph: Graph,
+    /// Host and port, to find out quickly whether somebody is there.
+    address: String,
+    connect_timeout: Duration,
+    query_timeout: Duration,
+    max_rows: usize,
+}
+
+impl Session {
+    pub(super) fn open(options: &GraphOptions) -> Result<Self, OpenError> {
+        // The driver asks for the process's TLS provider; with two of them built in, none is the default.
+        // An error says that one is set already.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+
+        let mut config = ConfigBuilder::default()
+            .uri(&options.uri)
+            .user(&options.user)
+            .password(options.password.expose_secret())
+            .fetch_size(FETCH_SIZE)
+            .max_connections(options.max_connections)
+            // Also the longest wait for an answer: a query may be silent up to its own limit.
+            .connection_timeout(options.query_timeout + 2 * GRACE);
+        if let Some(certificate) = &options.ca_certificate {
+            config = config.with_client_certificate(certificate);
+        }
+        let settings = |error: neo4rs::Error| OpenError::Settings(error.to_string());
+        let graph = config.build().and_then(Graph::connect).map_err(settings)?;
+        Ok(Self {
+            graph,
+            address: address(&options.uri)?,
+            connect_timeout: options.connect_timeout,
+            query_timeout: options.query_timeout,
+            max_rows: options.max_rows,
+        })
+    }
+
+    /// The driver, for the loader.
+    pub(super) fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// The template's rows of the current tenant.
+    pub(super) async fn rows(
+        &self,
+        template: &Template,
+        target: Option<&str>,
+        today: NaiveDate,
+    ) -> Result<KeyedTable> {
+        let tenant = tenant::current()?;
+        self.verify(template).await.map_err(|error| match error {
+            OpenError::Unavailable(error) => error,
+            other => Error::internal(other),
+        })?;
+        let query = Query::new(template.text.clone())
+            .param("tenantId", tenant.to_string())
+            .param("today", today)
+            .extra("tx_timeout", milliseconds(self.query_timeout));
+        let read = async {
+            let mut stream = self.graph.execute_read(query).await.map_err(failure)?;
+            let mut columns = Columns::new(&template.columns, target);
+            while let Some(row) = stream.next().await.map_err(failure)? {
+                if columns.len() == self.max_rows {
+                    return Err(columns.too_many(self.max_rows));
+                }
+                columns.push(&row)?;
+            }
+            columns.finish()
+        };
+        self.in_time(read).await
+    }
+
+    /// EXPLAIN: nothing is run, and the server says what the query would do.
+    pub(super) async fn verify(&self, template: &Template) -> Result<(), OpenError> {
+        if template.is_verified() {
+            return Ok(());
+        }
+        let query = Query::new(format!("EXPLAIN {}", template.text))
+            .param("tenantId", "")
+            .param("today", NaiveDate::default())
+            .extra("tx_timeout", milliseconds(self.query_timeout));
+        let explain = async {
+            let stream = match self.graph.execute_read(query).await {
+                Ok(stream) => stream,
+                Err(neo4rs::Error::Neo4j(error)) if error.code().contains(".Statement.") => {
+                    return Ok(Err(error.message().lines().next().unwrap_or_default().to_owned()));
+                }
+                Err(error) => return Err(failure(error)),
+            };
+            let summary = stream.finish().await.map_err(failure)?;
+            Ok(match summary.query_type() {
+                summary::Type::Read => Ok(()),
+                other => Err(format!("the server does not call it read-only but {other:?}")),
+            })
+        };
+        match self.in_time(explain).await.map_err(OpenError::Unavailable)? {
+            Ok(()) => {
+                template.set_verified();
+                Ok(())
+            }
+            Err(reason) => Err(TemplateError { file: template.file.clone(), reason }.into()),
+        }
+    }
+
+    /// A server that is not there is found out by connecting, in seconds; the driver itself would wait for
+    /// as long as a query may take.
+    pub(super) async fn in_time<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        match tokio::time::timeout(self.connect_timeout, tokio::net::TcpStream::connect(&self.address)).await
+        {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => return Err(unavailable(error)),
+            Err(_) => return Err(unavailable(format!("no connection to {} in time", self.address))),
+        }
+        let limit = self.query_timeout + GRACE;
+        let late = || Err(unavailable(format!("no answer within {} s", limit.as_secs())));
+        tokio::time::timeout(limit, work).await.unwrap_or_else(|_| late())
+    }
+}
+
+/// `host:port` of a `scheme://host[:port]` address.
+fn address(uri: &str) -> Result<String, OpenError> {
+    let wrong = || OpenError::Settings("must be bolt://host:port, or with bolt+s, neo4j, neo4j+s".into());
+    let (scheme, rest) = uri.split_once("://").ok_or_else(wrong)?;
+    if !["bolt", "bolt+s", "neo4j", "neo4j+s"].contains(&scheme) {
+        return Err(wrong());
+    }
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    match host {
+        "" => Err(wrong()),
+        _ if host.contains('@') => Err(OpenError::Settings("must not hold a login; set NEO4J_USER".into())),
+        _ if has_port => Ok(host.to_owned()),
+        _ => Ok(format!("{host}:7687")),
+    }
+}
+
+fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn unavailable(source: impl Into<crate::error::BoxError>) -> Error {
+    Error::Unavailable { dependency: NEO4J, source: source.into() }
+}
+
+/// What the driver reports. A wrong password or a query that takes too long is for the operator, too:
+/// templates are the operator's.
+pub(super) fn failure(error: neo4rs::Error) -> Error {
+    match error {
+        neo4rs::Error::Neo4j(server) if server.code().contains(".Statement.") => {
+            Error::internal(format!("{}: {}", server.code(), server.message()))
+        }
+        other => unavailable(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_have_a_port() {
+        let host = |uri| address(uri).ok();
+        assert_eq!(host("bolt://db").as_deref(), Some("db:7687"));
+        assert_eq!(host("neo4j+s://db.example:1/x").as_deref(), Some("db.example:1"));
+        assert_eq!(host("bolt+s://[::1]:7").as_deref(), Some("[::1]:7"));
+        for wrong in ["db:7687", "http://db", "bolt://", "bolt://user:word@db", "bolt+ssc://db"] {
+            assert_eq!(host(wrong), None, "{wrong}");
+        }
+    }
+}
