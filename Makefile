@@ -14,7 +14,7 @@ CARGO_DENY := $(TOOLS)/bin/cargo-deny
 CARGO_DENY_VERSION := 0.20.2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench fuzz check audit deps clean-data
+.PHONY: help demo test bench canary fuzz check audit deps clean-data
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ test: deps ## Run all tests, against real Postgres and MLflow
 
 fuzz: deps ## 100,000 random statements against the isolation of training_data_query (FUZZ_SEED, FUZZ_STATEMENTS)
 	cargo test --release --test it -- --ignored --nocapture a_hundred_thousand
+
+canary: deps ## 100,000 requests of 50 tenants, and a search for canaries in all that leaves (CANARY_REQUESTS, CANARY_SEED)
+	cargo test --release --test it -- --ignored --nocapture no_canary_leaves_in_a_hundred_thousand
 
 bench: deps ## Run the benchmarks
 	cargo bench

@@ -16,8 +16,9 @@ const SECONDS: [f64; 16] =
 /// If the filter does not parse or a subscriber is already set.
 pub fn init_logs(config: &LogConfig) -> Result<(), BoxError> {
     let builder = tracing_subscriber::fmt()
-        // Audit lines are no chatter: the level of the rest does not silence them.
-        .with_env_filter(EnvFilter::try_new(format!("audit=info,{}", config.level))?)
+        // Audit lines are no chatter: the level of the rest does not silence them. What sqlparser says
+        // is the tenants' own text, which no level brings into the log.
+        .with_env_filter(EnvFilter::try_new(format!("audit=info,{},sqlparser=off", config.level))?)
         .with_span_events(FmtSpan::NONE)
         .with_writer(std::io::stderr);
     if config.json {

@@ -4,6 +4,7 @@
 #![expect(unreachable_pub, reason = "a program, not a library")]
 
 mod architecture;
+mod canary;
 mod contract;
 mod predicting;
 mod process;

@@ -1,0 +1,82 @@
+//! Isolation under load: fifty tenants with canaries in every column, sixteen clients that do what
+//! clients do, over a pool of four connections. Nothing of another tenant may be in any byte that leaves.
+
+mod client;
+mod gateway;
+mod leaks;
+mod service;
+mod tenants;
+
+use std::sync::Arc;
+
+use binah_ml::forest::rng::Rng;
+
+use self::{
+    client::{Client, Tally},
+    gateway::Gateway,
+    leaks::Leaks,
+    service::Service,
+    tenants::Tenants,
+};
+use crate::support::{TestDatabase, servers};
+
+const TENANTS: usize = 50;
+const CLIENTS: u64 = 16;
+const CONNECTIONS: u32 = 4;
+
+/// Runs so many requests and looks at everything that left: answers, logs, metrics, MLflow's
+/// requests, model files, and what was kept for whom.
+#[expect(clippy::print_stdout, reason = "the figures of a run")]
+async fn load(requests: u64, seed: u64) {
+    let tenants = Arc::new(Tenants::new(TENANTS, seed));
+    let leaks = Arc::new(Leaks::new(&tenants));
+    let database = TestDatabase::new().await;
+    tenants.fill(&database).await;
+    let gateway = Gateway::start(servers::mlflow().await, Arc::clone(&leaks)).await;
+    let service = Service::start(&database, gateway.url(), CONNECTIONS).await;
+
+    let clients = (0..CLIENTS).map(|number| {
+        let rng = Rng::for_stream(seed, number);
+        let mut client = Client::new(&service, Arc::clone(&tenants), Arc::clone(&leaks), rng);
+        let share = (0..tenants.len()).filter(move |index| *index as u64 % CLIENTS == number);
+        tokio::spawn(async move {
+            for index in share {
+                client.first_models(index).await;
+            }
+            for _ in 0..requests / CLIENTS {
+                client.act().await;
+            }
+            client.tally
+        })
+    });
+    let mut tally = Tally::default();
+    for client in futures::future::join_all(clients.collect::<Vec<_>>()).await {
+        tally.add(&client.expect("a client ends"));
+    }
+    let log = service.stop().await;
+    for line in log.lines() {
+        leaks.check_log(line);
+    }
+    service.check_files(&tenants, &leaks);
+    tenants.check_kept_rows(&database, &leaks).await;
+
+    println!("{tally:#?}\n{:#?}", leaks.seen());
+    tally.assert_every_kind_happened();
+    leaks.assert_each_channel_was_read();
+    leaks.assert_none();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_canary_of_another_tenant_leaves() {
+    load(3_000, 1).await;
+}
+
+/// `make canary`: `CANARY_REQUESTS` (100,000) and `CANARY_SEED` (1) change it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[ignore = "minutes: make canary"]
+async fn no_canary_leaves_in_a_hundred_thousand_requests() {
+    let setting = |name: &str, default: u64| {
+        std::env::var(name).map_or(default, |text| text.parse().expect("a whole number"))
+    };
+    load(setting("CANARY_REQUESTS", 100_000), setting("CANARY_SEED", 1)).await;
+}
