@@ -1,6 +1,7 @@
 //! The commands of the `binah-ml` program.
 
 mod demo;
+mod doctor;
 mod healthcheck;
 mod migrate;
 mod serve;
@@ -27,6 +28,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Bring the database up to date and set up the service's login, as the tables' owner.
     Migrate,
+    /// Look for what breaks the isolation of tenants in the live database.
+    Doctor(doctor::DoctorArgs),
     /// Try everything on this machine: private servers, sample data, models, predictions.
     Demo(demo::DemoArgs),
     /// Print a token for tests.
@@ -38,29 +41,34 @@ enum Command {
 /// Runs the command line; every failure is one line on standard error.
 pub(crate) fn run() -> ExitCode {
     let cli = Cli::parse();
+    // The doctor's 1 says that isolation is broken.
+    let failure = if matches!(cli.command, Some(Command::Doctor(_))) { 2 } else { 1 };
     match Config::from_env().map_err(Into::into).and_then(|config| dispatch(cli, config)) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(error) => {
             complain(error.as_ref());
-            ExitCode::FAILURE
+            ExitCode::from(failure)
         }
     }
 }
 
-fn dispatch(cli: Cli, config: Config) -> Result<(), BoxError> {
+fn dispatch(cli: Cli, config: Config) -> Result<ExitCode, BoxError> {
     let command = cli.command.unwrap_or(Command::Serve(serve::ServeArgs::default()));
     if let Command::Token(args) = &command {
-        return token::run(args, &config);
+        token::run(args, &config)?;
+        return Ok(ExitCode::SUCCESS);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match command {
-            Command::Serve(args) => serve::run(&args, config).await,
-            Command::Migrate => migrate::run(&config).await,
-            Command::Demo(args) => demo::run(&args, config).await,
-            Command::Healthcheck => healthcheck::run(&config).await,
-            Command::Token(_) => Ok(()),
+            Command::Doctor(args) => return doctor::run(&args, &config).await,
+            Command::Serve(args) => serve::run(&args, config).await?,
+            Command::Migrate => migrate::run(&config).await?,
+            Command::Demo(args) => demo::run(&args, config).await?,
+            Command::Healthcheck => healthcheck::run(&config).await?,
+            Command::Token(_) => {}
         }
+        Ok(ExitCode::SUCCESS)
     })
 }
 

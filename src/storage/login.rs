@@ -16,6 +16,20 @@ const GRANTS: &[(&str, &str)] = &[
 /// Records are loaded and replaced, never edited.
 const RECORD_GRANTS: &str = "SELECT, INSERT, DELETE";
 
+/// Table of `public` and privileges.
+fn all_grants() -> impl Iterator<Item = (&'static str, &'static str)> {
+    GRANTS.iter().copied().chain(catalog::ALL.iter().map(|spec| (spec.table, RECORD_GRANTS)))
+}
+
+/// What the login may do, one `"table PRIVILEGE"` each.
+pub(super) fn service_grants() -> Vec<String> {
+    all_grants()
+        .flat_map(|(table, privileges)| {
+            privileges.split(", ").map(move |privilege| format!("{table} {privilege}"))
+        })
+        .collect()
+}
+
 /// SQLSTATE insufficient_privilege.
 const NOT_ALLOWED: &str = "42501";
 /// SQLSTATE internal_error: "tuple concurrently updated", when a migration of another database of
@@ -167,8 +181,7 @@ async fn grant(connection: &mut PgConnection, name: &str) -> Result<()> {
          GRANT CONNECT ON DATABASE {database} TO {login};
          GRANT USAGE ON SCHEMA public TO {login};"
     );
-    let records = catalog::ALL.iter().map(|spec| (spec.table, RECORD_GRANTS));
-    for (table, privileges) in GRANTS.iter().copied().chain(records) {
+    for (table, privileges) in all_grants() {
         statements.push_str(&format!(
             "REVOKE ALL ON public.{table} FROM {login}; GRANT {privileges} ON public.{table} TO {login};"
         ));

@@ -6,6 +6,7 @@
 
 mod config;
 mod database;
+pub mod doctor;
 mod error;
 mod json;
 pub mod login;

@@ -17,7 +17,7 @@ use crate::{Error, Result};
 
 /// Functions of Postgres' own that a statement has no use for: they change the session, execute
 /// text, reach other sessions, wait, or tell the size of what belongs to all tenants.
-const DANGEROUS: &str = "^(set_config|pg_notify|pg_(try_)?advisory_.*|pg_(terminate|cancel)_backend|pg_sleep.*\
+pub(super) const DANGEROUS: &str = "^(set_config|pg_notify|pg_(try_)?advisory_.*|pg_(terminate|cancel)_backend|pg_sleep.*\
     |(query|table|cursor|schema|database)_to_xml.*|ts_stat|ts_rewrite|lo_.*|loread|lowrite\
     |pg_stat_get_.*|pg_stat_.*activity|pg_lock_status|pg_blocking_pids|pg_safe_snapshot_blocking_pids\
     |pg_(relation|database|tablespace|total_relation|table|indexes)_size|pg_prepared_xact|pg_export_snapshot\

@@ -70,6 +70,54 @@ fn sample_tokens_are_four_and_verify_as_they_say() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_speaks_by_its_exit_status_and_in_json() {
+    let database = TestDatabase::new().await;
+    database.as_owner(&format!("REVOKE TEMPORARY ON DATABASE {} FROM PUBLIC", database.owner.database)).await;
+    let mut settings = HashMap::new();
+    database.extend_settings(&mut settings);
+    let doctor = |args: &[&str]| {
+        let output = program(&settings).arg("doctor").args(args).output().expect("runs");
+        let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(complaint, "");
+        (output.status.code(), String::from_utf8(output.stdout).expect("text"))
+    };
+    let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).expect("one JSON object");
+    let (status, text) = doctor(&[]);
+    assert_eq!(status, Some(0), "{text}");
+    assert!(
+        text.trim_end().lines().last().is_some_and(|line| line.starts_with("Tenants are isolated")),
+        "{text}"
+    );
+    assert!(!text.contains('\x1b'), "colours belong on a terminal");
+    let (status, text) = doctor(&["--json"]);
+    assert_eq!(
+        (status, &json(&text)["verdict"], &json(&text)["findings"]),
+        (Some(0), &json!("clean"), &json!([]))
+    );
+
+    database.as_owner("ALTER TABLE predictions NO FORCE ROW LEVEL SECURITY").await;
+    let (status, text) = doctor(&[]);
+    assert_eq!(status, Some(1), "{text}");
+    assert!(text.contains("error table_without_force public.predictions"), "{text}");
+    let (status, text) = doctor(&["--json"]);
+    let finding = json!({
+        "code": "table_without_force", "severity": "error", "group": "tables", "object": "public.predictions",
+        "problem": "row-level security does not bind the table's owner, nor what runs with its rights",
+        "mend": {"sql": "ALTER TABLE public.predictions FORCE ROW LEVEL SECURITY;"},
+    });
+    assert_eq!((status, &json(&text)["findings"]), (Some(1), &json!([finding])));
+    assert_eq!((&json(&text)["format"], &json(&text)["errors"]), (&json!(1), &json!(1)));
+
+    settings.insert("POSTGRES_PORT".into(), "9".into());
+    let output = program(&settings).args(["doctor", "--json"]).output().expect("runs");
+    let report = json(&String::from_utf8(output.stdout).expect("text"));
+    assert_eq!((output.status.code(), &report["verdict"]), (Some(2), &json!("not_checked")));
+    settings.insert("POSTGRES_PORT".into(), "nine".into());
+    let output = program(&settings).arg("doctor").output().expect("runs");
+    assert_eq!(output.status.code(), Some(2), "a setting that is wrong is no finding");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sigterm_finishes_the_training_in_flight() {
     let models = tempfile::tempdir().expect("a folder");
     let port =

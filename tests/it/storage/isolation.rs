@@ -3,75 +3,24 @@
 use binah_ml::{
     Error,
     auth::tenant::scope,
-    storage::{TenantTransaction, privileges},
+    storage::{TenantTransaction, doctor, privileges},
 };
-use sqlx::{AssertSqlSafe, FromRow, query, query_as, query_scalar};
+use sqlx::{AssertSqlSafe, query, query_scalar};
 
+use super::doctor::subject;
 use crate::support::{
     TENANT_A, TENANT_B, TestDatabase,
     database::{SERVICE, cut_off_after},
     tenant,
 };
 
-/// Every table that knows a tenant, as the catalog has it.
-#[derive(FromRow)]
-struct TenantTable {
-    name: String,
-    enabled: bool,
-    forced: bool,
-    policies: i64,
-    complete_policies: i64,
-    naked_indexes: i64,
-    readable: bool,
-}
-
-async fn tenant_tables(database: &TestDatabase) -> Vec<TenantTable> {
-    query_as(
-        "SELECT c.relname::text AS name, c.relrowsecurity AS enabled, c.relforcerowsecurity AS forced,
-                -- The login of tenants' queries has its own, under a restrictive one: tenant_query::wall.
-                (SELECT count(*) FROM pg_policy p WHERE p.polrelid = c.oid
-                    AND p.polroles <> ARRAY[to_regrole('svc_query')::oid]) AS policies,
-                (SELECT count(*) FROM pg_policy p WHERE p.polrelid = c.oid AND p.polcmd = '*'
-                    AND p.polpermissive AND p.polroles = '{0}'
-                    AND pg_get_expr(p.polqual, p.polrelid) LIKE '%tenant_id = ( SELECT%app.tenant_id%'
-                    AND pg_get_expr(p.polwithcheck, p.polrelid) = pg_get_expr(p.polqual, p.polrelid)
-                ) AS complete_policies,
-                -- A primary key on a uuid alone finds one row, whoever's it is.
-                (SELECT count(*) FROM pg_index i WHERE i.indrelid = c.oid AND i.indkey[0] <> a.attnum
-                    AND NOT (i.indisprimary AND i.indnatts = 1)) AS naked_indexes,
-                has_table_privilege($1, c.oid, 'SELECT') AS readable
-           FROM pg_class c
-           JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id'
-          WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace ORDER BY 1",
-    )
-    .bind(SERVICE)
-    .fetch_all(&mut database.owner_connection().await)
-    .await
-    .expect("the catalog answers")
-}
-
-#[tokio::test]
-async fn every_tenant_table_is_walled() {
-    let database = TestDatabase::new().await;
-    let tables = tenant_tables(&database).await;
+/// Every table of `public` that knows a tenant, as the doctor lists them; whether each is walled is its word, too.
+async fn tenant_tables(database: &TestDatabase) -> Vec<String> {
+    let tables = doctor::examine(&subject(database)).await.tenant_tables;
+    let tables: Vec<_> =
+        tables.iter().filter_map(|name| name.strip_prefix("public.")).map(str::to_owned).collect();
     assert_eq!(tables.len(), 8, "the tables of a migrated database");
-    for table in tables {
-        let name = &table.name;
-        assert!(table.enabled && table.forced, "{name}: ENABLE and FORCE");
-        assert_eq!((table.policies, table.complete_policies), (1, 1), "{name}: USING and WITH CHECK");
-        assert_eq!(table.naked_indexes, 0, "{name}: an index is not led by tenant_id");
-        assert!(table.readable, "{name}: has no line in GRANTS");
-    }
-}
-
-#[tokio::test]
-async fn the_check_sees_a_naked_table() {
-    let database = TestDatabase::new().await;
-    database.as_owner("CREATE TABLE naked (id bigint, tenant_id uuid); CREATE INDEX ON naked (id)").await;
-    let tables = tenant_tables(&database).await;
-    let naked = tables.iter().find(|table| table.name == "naked").expect("listed");
-    assert!(!naked.enabled && !naked.forced && !naked.readable);
-    assert_eq!((naked.complete_policies, naked.naked_indexes), (0, 1));
+    tables
 }
 
 /// One row of tenant A in every tenant table, by the owner.
@@ -103,7 +52,7 @@ async fn affected(transaction: &mut TenantTransaction, statement: String) -> sql
 async fn rows_of_another_tenant_can_be_neither_seen_nor_changed() {
     let database = with_rows_of_a(true).await;
     let service = database.service();
-    for table in tenant_tables(&database).await.into_iter().map(|table| table.name) {
+    for table in tenant_tables(&database).await {
         for (who, visible) in [(TENANT_A, 1), (TENANT_B, 0)] {
             let service = &service;
             let table = &table;
@@ -131,7 +80,7 @@ async fn rows_of_another_tenant_can_be_neither_seen_nor_changed() {
 async fn a_row_of_another_tenant_cannot_be_written() {
     let database = with_rows_of_a(true).await;
     let service = database.service();
-    for table in tenant_tables(&database).await.into_iter().map(|table| table.name) {
+    for table in tenant_tables(&database).await {
         let (service, table) = (&service, &table);
         scope(tenant(TENANT_B), async move {
             let extra = match table.as_str() {

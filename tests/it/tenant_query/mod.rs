@@ -8,4 +8,4 @@ mod grammar;
 mod runner;
 mod training;
 mod wall;
-mod world;
+pub(crate) mod world;

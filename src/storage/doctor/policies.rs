@@ -1,0 +1,139 @@
+//! What the policies of the tenant tables let pass.
+
+use sqlx::{FromRow, PgConnection};
+
+use super::{
+    binding::{Proof, proof},
+    check::{Context, Kind, select},
+    report::{Finding, Mend, Report},
+    why_sql,
+};
+
+const GROUP: &str = "policies";
+
+const WITHOUT_USING: Kind = Kind::error("policy_without_using", Mend::Sql);
+const WITHOUT_CHECK: Kind = Kind::error("policy_without_check", Mend::Sql);
+const OPENS_WALL: Kind = Kind::error("policy_opens_wall", Mend::Sql);
+const ACROSS_TENANTS: Kind = Kind::warning("policy_across_tenants", Mend::Sql);
+const WALL_MISSING: Kind = Kind::error("query_wall_missing", Mend::Sql);
+const COUNT: usize = 5;
+
+/// A policy, with the expressions as the server prints them.
+#[derive(FromRow)]
+struct Policy {
+    table_name: String,
+    name: String,
+    /// As in pg_policy: r, a, w, d or *.
+    command: String,
+    permissive: bool,
+    /// Whether it holds for everybody or for one of the logins.
+    to_us: bool,
+    /// Whether it holds for the query login.
+    to_query: bool,
+    /// Whether the query login is the only one.
+    to_query_alone: bool,
+    using: Option<String>,
+    with_check: Option<String>,
+    /// The condition of rule 4 in migrations/README.md, for the type of the table's tenant_id.
+    binding: String,
+}
+
+const POLICIES: &str = "SELECT t.name AS table_name, quote_ident(p.polname) AS name, p.polcmd::text AS command, p.polpermissive AS permissive,
+       p.polroles && (SELECT array_agg(oid) FROM grantee) AS to_us,
+       EXISTS (SELECT FROM login WHERE NOT serves AND (p.polroles @> ARRAY[oid] OR p.polroles = '{0}')) AS to_query,
+       EXISTS (SELECT FROM login WHERE NOT serves AND p.polroles = ARRAY[oid]) AS to_query_alone,
+       pg_get_expr(p.polqual, p.polrelid) AS using, pg_get_expr(p.polwithcheck, p.polrelid) AS with_check, t.binding
+  FROM tenant_table t JOIN pg_policy p ON p.polrelid = t.oid ORDER BY 1, 2";
+
+/// Tables that the query login may read, in part or whole: name, the login's name quoted.
+const READ_BY_QUERY: &str = "SELECT DISTINCT t.name, l.quoted
+  FROM tenant_table t JOIN pg_class c ON c.oid = t.oid CROSS JOIN login l
+ CROSS JOIN LATERAL (
+     SELECT grantee, privilege_type FROM aclexplode(c.relacl)
+     UNION ALL SELECT x.grantee, x.privilege_type FROM pg_attribute a CROSS JOIN aclexplode(a.attacl) AS x WHERE a.attrelid = t.oid
+ ) AS x
+ WHERE NOT l.serves AND x.grantee IN (0, l.oid) AND x.privilege_type = 'SELECT' ORDER BY 1";
+
+pub(super) async fn run(connection: &mut PgConnection, context: &Context, report: &mut Report) {
+    let policies: Vec<Policy> = match select(connection, context, POLICIES).await {
+        Ok(policies) => policies,
+        Err(error) => return report.not_run(GROUP, why_sql(error), true),
+    };
+    let mut findings: Vec<Finding> =
+        policies.iter().filter(|p| p.permissive).flat_map(Policy::findings).collect();
+    match select::<(String, String)>(connection, context, READ_BY_QUERY).await {
+        Ok(tables) => findings.extend(tables.into_iter().filter_map(|(table, login)| {
+            let walled =
+                policies.iter().any(|policy| policy.table_name == table && policy.is_wall_of_queries());
+            (!walled).then(|| wall_missing(table, &login))
+        })),
+        Err(error) => report.not_run(WALL_MISSING.code, why_sql(error), true),
+    }
+    report.group(GROUP, COUNT, findings);
+}
+
+impl Policy {
+    /// Of a permissive policy. Restrictive ones only take away.
+    fn findings(&self) -> Vec<Finding> {
+        let mut findings = vec![];
+        // INSERT has no USING; SELECT and DELETE have no WITH CHECK.
+        if self.using.is_none() && self.command != "a" {
+            findings
+                .push(self.finding(WITHOUT_USING, "has no USING: it does not say whose rows may be touched"));
+        }
+        if self.with_check.is_none() && matches!(self.command.as_str(), "*" | "w" | "a") {
+            findings.push(
+                self.finding(WITHOUT_CHECK, "has no WITH CHECK: it does not say whose rows may be written"),
+            );
+        }
+        let clauses = [("USING", &self.using), ("WITH CHECK", &self.with_check)].into_iter();
+        let unbound: Vec<_> = clauses
+            .filter_map(|(clause, expression)| Some((clause, expression.as_deref()?)))
+            .filter(|(_, expression)| proof(expression).is_none())
+            .map(|(clause, expression)| format!("{clause} ({expression})"))
+            .collect();
+        if !unbound.is_empty() {
+            let (kind, to) = if self.to_us {
+                (OPENS_WALL, "")
+            } else {
+                (ACROSS_TENANTS, "; it holds for other roles than the service's")
+            };
+            let problem =
+                format!("{} does not bind tenant_id to the transaction's tenant{to}", unbound.join(" "));
+            findings.push(self.finding(kind, &problem));
+        }
+        findings
+    }
+
+    fn finding(&self, kind: Kind, problem: &str) -> Finding {
+        let binding =
+            if self.to_query_alone { "tenant_id = (SELECT sec.verified_tenant())" } else { &self.binding };
+        let mut mend = format!("ALTER POLICY {} ON {}", self.name, self.table_name);
+        if self.command != "a" {
+            mend.push_str(&format!(" USING ({binding})"));
+        }
+        if matches!(self.command.as_str(), "*" | "w" | "a") {
+            mend.push_str(&format!(" WITH CHECK ({binding})"));
+        }
+        mend.push(';');
+        kind.finding(GROUP, format!("{}, policy {}", self.table_name, self.name), problem.to_owned(), mend)
+    }
+
+    /// Whether the query login reads nothing past it without a signature.
+    fn is_wall_of_queries(&self) -> bool {
+        !self.permissive
+            && self.to_query
+            && matches!(self.command.as_str(), "*" | "r")
+            && self.using.as_deref().and_then(proof) == Some(Proof::Signature)
+    }
+}
+
+fn wall_missing(table: String, login: &str) -> Finding {
+    let problem = "POSTGRES_QUERY_USER may read it without a restrictive policy that asks for the service's signature: \
+                   a statement that a tenant wrote can set app.tenant_id";
+    let mend = format!(
+        "DROP POLICY IF EXISTS tenant_query_wall ON {table}; CREATE POLICY tenant_query_wall ON {table} \
+         AS RESTRICTIVE TO {login} USING (tenant_id = (SELECT sec.verified_tenant()));"
+    );
+    WALL_MISSING.finding(GROUP, table, problem.to_owned(), mend)
+}
