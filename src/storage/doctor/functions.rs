@@ -80,7 +80,7 @@ async fn dangerous(
     let (problem, mend): (Option<String>, Option<String>) = query_as(
         "SELECT 'POSTGRES_QUERY_USER may execute ' || string_agg(signature, ', ' ORDER BY signature)
                     || ': the allow list of the query language alone keeps tenants from them',
-                string_agg(format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC, %I; GRANT EXECUTE ON FUNCTION %1$s TO %I;',
+                string_agg(format('REVOKE EXECUTE ON FUNCTION %1$s FROM PUBLIC, %2$I; GRANT EXECUTE ON FUNCTION %1$s TO %3$I;',
                                   signature, $2::text, $3::text), ' ' ORDER BY signature)
            FROM (SELECT DISTINCT p.oid::regprocedure::text AS signature
                    FROM pg_proc p

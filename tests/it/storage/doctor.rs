@@ -79,6 +79,9 @@ async fn try_sabotage(sabotage: &Sabotage) -> Result<(), String> {
         migrate(&database.owner, &service).await.expect("migrates");
         let tables = Policy::records();
         query_login::install(&database.owner, &service, &query, &tables.tables()).await.expect("installs");
+        // The doctor would say that the service's former login still signs.
+        let former = "REVOKE EXECUTE ON FUNCTION sec.sign_tenant(uuid, integer, integer) FROM";
+        database.as_owner(&format!("{former} {SERVICE}")).await;
         subject_of(&database, service, query)
     } else {
         subject(&database)
