@@ -128,7 +128,7 @@ impl Probe {
         let mend = match kind.code {
             "login_becomes_another" => "revoke its memberships and attributes",
             _ => {
-                "mend what the catalogue checks say of this table and its policies, then run the doctor again"
+                "first what the catalogue checks say of this table and the logins; then run the doctor again"
             }
         };
         self.findings.push(kind.finding(self.group, object.to_owned(), problem, mend.to_owned()));
