@@ -84,6 +84,9 @@ pub struct Histogram {
 
 impl DataProfile {
     /// Of a model's rows.
+    ///
+    /// # Panics
+    /// If a number has no value in any row; the pipeline leaves such columns out before.
     #[must_use]
     pub fn of(schema: &FeatureSchema, features: &Matrix, target: &[f64]) -> Self {
         let profile = |(j, feature): (usize, &crate::features::Feature)| {

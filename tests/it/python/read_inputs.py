@@ -24,14 +24,14 @@ for entry in run.inputs.dataset_inputs:
             "profile": json.loads(entry.dataset.profile),
         }
     )
-profile = mlflow.load_table("data_profile.json", run_ids=[run.info.run_id])
+table = mlflow.artifacts.load_dict(f"runs:/{run.info.run_id}/data_profile.json")
 print(
     json.dumps(
         {
             "params": run.data.params,
             "tags": run.data.tags,
             "datasets": datasets,
-            "profile": json.loads(profile.to_json(orient="records")),
+            "profile": [dict(zip(table["columns"], row)) for row in table["data"]],
         }
     )
 )
