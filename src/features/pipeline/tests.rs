@@ -56,7 +56,7 @@ fn unusable_rows_are_left_out_and_counted() {
     let rows = (0..30).map(|i| match i {
         0 => json!({"a": 1, "b": "x"}),
         1 => json!({"a": null, "b": null, "total_cost": 5}),
-        _ => json!({"a": i, "b": ["x", "y"][i % 2], "total_cost": i}),
+        _ => json!({"a": i, "b": if i % 2 == 0 { "x" } else { "y" }, "total_cost": i}),
     });
     let dataset = dataset("cost_forecasting", rows).expect("usable");
     assert_eq!((dataset.n_rows(), dataset.dropped_rows, dataset.target[0]), (28, 2, 2.0));
