@@ -96,13 +96,17 @@ fn categories(rows: &[Row], name: &str, numbered: &[String]) -> Result<ColumnVal
     let mut codes = Vec::with_capacity(rows.len());
     for (i, row) in rows.iter().enumerate() {
         let value = row.get(name).unwrap_or(&Value::Null);
-        if value.is_null() || value == "" {
+        if value.is_null() {
             codes.push(MISSING);
             continue;
         }
         let label = category_name(value, numbered).ok_or_else(|| {
             at(i, name, "string_type", "Input should be a category name or a number".into(), value)
         })?;
+        if label.is_empty() {
+            codes.push(MISSING);
+            continue;
+        }
         if label.contains('\0') {
             let msg = "A category's name must not hold the character U+0000";
             return Err(at(i, name, "invalid_name", msg.to_owned(), value));

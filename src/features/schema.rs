@@ -1,11 +1,14 @@
 //! The features of a model: kept with it, and applied to every later row in the same way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::table::{ColumnValues, FeatureTable, MISSING};
+use super::{
+    pipeline::Dropped,
+    table::{ColumnValues, FeatureTable, MISSING},
+};
 use crate::{
     catalog::{FeatureKindSpec, ModelType},
     error::{Error, FieldError, MAX_FAULTS, Result, echo, echo_object},
@@ -19,6 +22,9 @@ pub struct FeatureSchema {
     pub features: Vec<Feature>,
     /// What the model predicts; `None` for an unsupervised one.
     pub target: Option<String>,
+    /// Columns of the training rows that the model does without: requests may send them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dropped: Vec<Dropped>,
 }
 
 /// One feature of a model.
@@ -52,7 +58,7 @@ pub enum FeatureKind {
 pub struct EncodedRow {
     /// One value a feature; NaN is missing.
     pub values: Vec<f32>,
-    /// Keys that the model does not know.
+    /// Keys that neither the model nor its training rows knew.
     pub ignored: Vec<String>,
     /// Features whose category was not seen in training; treated as missing.
     pub unseen: Vec<String>,
@@ -78,7 +84,7 @@ impl FeatureSchema {
                 Feature { name: column.name.clone(), kind }
             })
             .collect();
-        Self { features, target }
+        Self { features, target, dropped: vec![] }
     }
 
     /// The table's rows as the model takes them. The table's columns must be the schema's.
@@ -131,9 +137,15 @@ impl FeatureSchema {
         if !errors.is_empty() {
             return Err(Error::Invalid(errors));
         }
-        let known = |name: &str| self.features.iter().any(|feature| feature.name == name);
-        row.ignored = features.keys().filter(|name| !known(name)).cloned().collect();
+        row.ignored = self.unknown(features);
         Ok(row)
+    }
+
+    fn unknown(&self, features: &Map<String, Value>) -> Vec<String> {
+        let own = self.features.iter().map(|feature| feature.name.as_str());
+        let dropped = self.dropped.iter().map(|column| column.name.as_str());
+        let known: HashSet<&str> = own.chain(dropped).collect();
+        features.keys().filter(|name| !known.contains(name.as_str())).cloned().collect()
     }
 
     /// Which features are categorical, in model order.
@@ -165,6 +177,7 @@ impl FeatureKind {
                 })?;
                 Ok(match categories.binary_search(&name) {
                     Ok(code) => Encoded::Value(code as f32),
+                    Err(_) if name.is_empty() => Encoded::Value(f32::NAN),
                     Err(_) => Encoded::Unseen,
                 })
             }
@@ -193,10 +206,11 @@ pub(crate) fn number(value: &Value) -> Result<f32, (&'static str, String)> {
     }
 }
 
-/// The category that a JSON value names: a text, or a number that stands for one.
+/// The category that a JSON value names: a text, or a number that stands for one. Empty if the value
+/// is missing.
 pub(crate) fn category_name(value: &Value, numbered: &[String]) -> Option<String> {
     let text = match value {
-        Value::String(text) => text.trim().to_owned(),
+        Value::String(text) => return Some(category_of_text(text, numbered)),
         Value::Bool(flag) => flag.to_string(),
         Value::Number(number) => match number.as_f64() {
             Some(whole) if whole.fract() == 0.0 && whole.abs() < 1e15 => format!("{whole:.0}"),
@@ -204,8 +218,15 @@ pub(crate) fn category_name(value: &Value, numbered: &[String]) -> Option<String
         },
         _ => return None,
     };
+    Some(category_of_text(&text, numbered))
+}
+
+/// The category that a text names: itself without the spaces around, or the name that its number
+/// stands for. Empty if it is missing.
+pub(crate) fn category_of_text(text: &str, numbered: &[String]) -> String {
+    let text = text.trim();
     let position = text.parse::<usize>().ok().and_then(|position| position.checked_sub(1));
-    Some(position.and_then(|position| numbered.get(position)).cloned().unwrap_or(text))
+    position.and_then(|position| numbered.get(position)).cloned().unwrap_or_else(|| text.to_owned())
 }
 
 /// The names that numbers stand for in the catalog's feature of that name.
@@ -282,7 +303,8 @@ mod tests {
     #[test]
     fn a_wide_model_does_not_swell_the_answer() {
         let feature = |i| Feature { name: format!("f{i}"), kind: FeatureKind::Numeric };
-        let wide = FeatureSchema { features: (0..1000).map(feature).collect(), target: None };
+        let wide =
+            FeatureSchema { features: (0..1000).map(feature).collect(), target: None, dropped: vec![] };
         let sent: Map<String, Value> = (0..10_000).map(|i| (format!("g{i}"), json!(i))).collect();
         let Err(Error::Invalid(errors)) = wide.encode(&sent) else { panic!("must be refused") };
         assert_eq!((errors.len(), &errors[0].input), (MAX_FAULTS, &Value::Null));

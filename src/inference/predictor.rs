@@ -19,6 +19,9 @@ use crate::{
     },
 };
 
+/// Counter of categories in predictions that their model had not seen, by `model_type`.
+pub const UNSEEN_CATEGORIES: &str = "binah_unseen_categories_total";
+
 /// Answers predictions.
 #[derive(Debug)]
 pub struct Predictor {
@@ -31,6 +34,10 @@ impl Predictor {
     /// Predicts with the models of `registry`, by way of `cache`.
     #[must_use]
     pub fn new(database: Database, registry: Registry, cache: ModelCache) -> Self {
+        metrics::describe_counter!(
+            UNSEEN_CATEGORIES,
+            "Categories in predictions that were not seen in training and counted as missing"
+        );
         Self { database, registry, cache }
     }
 
@@ -82,6 +89,13 @@ impl Predictor {
     }
 }
 
+fn count_unseen(model_type: ModelType, model: Uuid, unseen: &[String]) {
+    if !unseen.is_empty() {
+        metrics::counter!(UNSEEN_CATEGORIES, "model_type" => model_type.name).increment(unseen.len() as u64);
+        tracing::debug!(%model, features = ?unseen, "unseen categories count as missing");
+    }
+}
+
 fn answer(
     model: &LoadedModel,
     record: &ModelRecord,
@@ -89,6 +103,7 @@ fn answer(
     features: &serde_json::Map<String, Value>,
 ) -> Result<PredictOutcome> {
     let row = model.schema.encode(features)?;
+    count_unseen(model_type, record.id, &row.unseen);
     let raw = model.evaluator.predict_row(&row.values);
     let outcome = Outcome { value: raw, offset: model.offset, features };
     let mut prediction = serde_json::Map::new();
@@ -105,4 +120,24 @@ fn answer(
         ignored_features: row.ignored,
         unseen_categories: row.unseen,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use super::*;
+
+    #[test]
+    fn unseen_categories_are_counted_by_model_type_alone() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let model_type = ModelType::parse("cost_forecasting").expect("a catalog type");
+        metrics::with_local_recorder(&recorder, || {
+            count_unseen(model_type, Uuid::nil(), &["kind".to_owned(), "roof".to_owned()]);
+            count_unseen(model_type, Uuid::nil(), &[]);
+        });
+        let text = recorder.handle().render();
+        let line = "binah_unseen_categories_total{model_type=\"cost_forecasting\"} 2";
+        assert!(text.lines().any(|other| other == line), "{text}");
+    }
 }

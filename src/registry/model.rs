@@ -40,6 +40,8 @@ pub struct ModelRecord {
     pub importance: Option<Value>,
     /// Rows that it was trained on.
     pub n_rows: Option<i64>,
+    /// Fingerprint of those rows, 64 hexadecimal digits; `None` before 0.3 and for a row of the platform.
+    pub data_digest: Option<String>,
     /// Seed of split and model.
     pub seed: Option<u64>,
     /// The training that made it.
@@ -68,7 +70,7 @@ impl ModelRecord {
 
 /// A table of the old service may hold times without zone: they are UTC.
 const COLUMNS: &str = "id, tenant_id, model_type, version, status, feature_schema, artifacts, metrics,
-    hyperparameters, feature_importance, n_rows, seed, job_id, mlflow_run_id, mlflow_model_uri,
+    hyperparameters, feature_importance, n_rows, data_digest, seed, job_id, mlflow_run_id, mlflow_model_uri,
     created_at::timestamptz AS created_at";
 
 #[derive(FromRow)]
@@ -84,6 +86,7 @@ pub(super) struct ModelRow {
     hyperparameters: Option<Value>,
     feature_importance: Option<Value>,
     n_rows: Option<i64>,
+    data_digest: Option<String>,
     seed: Option<i64>,
     job_id: Option<Uuid>,
     mlflow_run_id: Option<String>,
@@ -106,6 +109,7 @@ impl ModelRow {
             hyperparameters: object(self.hyperparameters),
             importance: self.feature_importance,
             n_rows: self.n_rows,
+            data_digest: self.data_digest,
             seed: self.seed.map(i64::cast_unsigned),
             job_id: self.job_id,
             mlflow_run_id: self.mlflow_run_id,

@@ -35,6 +35,8 @@ pub struct NewModel<'a> {
     pub importance: Value,
     /// Rows that it was trained on.
     pub n_rows: usize,
+    /// Fingerprint of those rows: 64 hexadecimal digits.
+    pub data_digest: String,
     /// Seed of split and model.
     pub seed: u64,
     /// Its files by name.
@@ -72,8 +74,8 @@ async fn insert(
     query(
         "INSERT INTO ml_models (id, tenant_id, model_type, model_name, model_version, status, metrics,
              hyperparameters, created_by, user_id, job_id, feature_schema, artifacts,
-             feature_importance, n_rows, seed)
-         VALUES ($1, $2, $3, $4, $5, 'ready', $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+             feature_importance, n_rows, seed, data_digest)
+         VALUES ($1, $2, $3, $4, $5, 'ready', $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
     )
     .bind(id)
     .bind(tenant.uuid())
@@ -90,6 +92,7 @@ async fn insert(
     .bind(&*storable(&new.importance))
     .bind(i64::try_from(new.n_rows).unwrap_or(i64::MAX))
     .bind(new.seed.cast_signed())
+    .bind(&new.data_digest)
     .execute(&mut **transaction)
     .await?;
     describe(transaction, id, new).await?;

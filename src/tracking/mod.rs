@@ -35,7 +35,7 @@ mod model_folder;
 mod run;
 mod tracker;
 
-pub use client::{ArtifactFile, ClientConfig, Dataset, RetryPolicy};
+pub use client::{ArtifactFile, ClientConfig, Dataset, DatasetColumn, RetryPolicy};
 pub use error::TrackingError;
 pub use model_folder::{Feature, FeatureKind, Flavor, MODEL_FOLDER, ModelFolder};
 pub use run::{JOB_TAG, Tracked, TrainingRun};

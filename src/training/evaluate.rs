@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{dataset::Dataset, split::Split};
-use crate::{catalog::Family, forest::metrics, inference::LoadedModel};
+use super::split::Split;
+use crate::{catalog::Family, features::Dataset, forest::metrics, inference::LoadedModel};
 
 /// What a model achieved.
 #[derive(Debug, Clone, PartialEq)]

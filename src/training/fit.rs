@@ -5,10 +5,11 @@ use std::{num::NonZeroUsize, ops::ControlFlow};
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::{dataset::Dataset, split::Split};
+use super::split::Split;
 use crate::{
     catalog::{Family, Hyperparameters},
     error::{Error, FieldError, Result},
+    features::Dataset,
     forest::{
         Checked, Ensemble, FitError, IsolationForestParams, Matrix, RandomForestParams,
         isolation_forest::{self, Contamination, MaxSamples},

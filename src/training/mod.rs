@@ -1,6 +1,5 @@
 //! Use case: load -> split -> fit -> evaluate -> register -> track.
 
-pub mod dataset;
 pub mod evaluate;
 pub mod fit;
 pub mod gate;

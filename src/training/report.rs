@@ -8,9 +8,15 @@ use serde_json::{Value, json};
 
 use super::trainer::{Task, Trained};
 use crate::{
-    features::schema,
+    features::{
+        Feature as FeatureSpec,
+        pipeline::profile::{NumericProfile, QUANTILES, ValuesProfile},
+        schema,
+    },
     registry::ModelRecord,
-    tracking::{ArtifactFile, Feature, FeatureKind, Flavor, ModelFolder, TrainingRun},
+    tracking::{
+        ArtifactFile, Dataset, DatasetColumn, Feature, FeatureKind, Flavor, ModelFolder, TrainingRun,
+    },
 };
 
 /// What happened, in one sentence for a person.
@@ -61,10 +67,11 @@ pub(super) fn training_run(task: &Task, trained: &Trained, record: &ModelRecord)
         tags: vec![
             ("family".to_owned(), task.model_type.family.name().to_owned()),
             ("data_source".to_owned(), task.source.to_owned()),
+            ("data_digest".to_owned(), trained.digest.to_string()),
         ],
         note: Some(note(task, trained, record)),
-        dataset: None,
-        files: vec![importance_file(trained)],
+        dataset: Some(dataset(task, trained)),
+        files: vec![importance_file(trained), profile_file(trained)],
         model: model_folder(task, trained),
     }
 }
@@ -80,9 +87,33 @@ fn params(task: &Task, trained: &Trained) -> Vec<(String, String)> {
         ("n_features", trained.model.schema.features.len().to_string()),
         ("dropped_rows", trained.dropped_rows.to_string()),
         ("data_source", task.source.to_owned()),
+        ("data_digest", trained.digest.to_string()),
     ];
     let hyperparameters = task.params.as_map().iter().map(|(name, value)| (name.clone(), plain(value)));
     own.into_iter().map(|(name, value)| (name.to_owned(), value)).chain(hyperparameters).collect()
+}
+
+/// The rows as MLflow's input: where they came from, never what a query says.
+fn dataset(task: &Task, trained: &Trained) -> Dataset {
+    let schema = &trained.model.schema;
+    let text = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+    let mut source = vec![text("kind", task.source)];
+    if task.source == "postgres" {
+        source.push(text("table", task.model_type.table));
+    }
+    source.extend(task.query_hash.as_deref().map(|hash| text("query_sha256", hash)));
+    let column = |name: &String, is_text| DatasetColumn { name: name.clone(), is_text };
+    let features = schema
+        .features
+        .iter()
+        .map(|feature| column(&feature.name, feature.kind != schema::FeatureKind::Numeric));
+    Dataset {
+        name: if task.source == "postgres" { task.model_type.table } else { task.source }.to_owned(),
+        digest: trained.digest.to_string(),
+        source,
+        columns: features.chain(schema.target.iter().map(|target| column(target, false))).collect(),
+        rows: trained.profile.n_rows,
+    }
 }
 
 /// A value as MLflow's Python client would write it.
@@ -114,6 +145,58 @@ fn importance_file(trained: &Trained) -> ArtifactFile {
     let rows: Vec<_> = shares.into_iter().map(|(name, share)| json!([name, share])).collect();
     let table = json!({ "columns": ["feature", "importance"], "data": rows });
     ArtifactFile { path: "feature_importance.json".to_owned(), bytes: Bytes::from(table.to_string()) }
+}
+
+/// The profile for people, as a table that MLflow shows; the file in the registry has all of it.
+fn profile_file(trained: &Trained) -> ArtifactFile {
+    let share = |share: f64| format!("{}%", (share * 100.0).round());
+    let words = ["feature", "count", "missing", "mean", "std", "min"].map(str::to_owned);
+    let quantiles = QUANTILES.into_iter().map(share);
+    let columns: Vec<_> =
+        words.into_iter().chain(quantiles).chain(["max", "top"].map(str::to_owned)).collect();
+    let numbers = |name: &str, count: u64, missing: u64, numbers: &NumericProfile| {
+        let mut row = vec![json!(name), json!(count), json!(missing)];
+        row.extend([json!(numbers.mean), json!(numbers.std), json!(numbers.min)]);
+        row.extend(numbers.quantiles.iter().map(|(_, quantile)| json!(quantile)));
+        row.extend([json!(numbers.max), Value::Null]);
+        row
+    };
+    let profile = &trained.profile;
+    let schema = &trained.model.schema;
+    let features = profile.features.iter().zip(&schema.features);
+    let mut rows: Vec<_> = features
+        .map(|(feature, FeatureSpec { kind, .. })| match (&feature.values, kind) {
+            (ValuesProfile::Numeric(values), _) => {
+                numbers(&feature.name, feature.count, feature.missing, values)
+            }
+            (ValuesProfile::Categorical { counts }, kind) => {
+                let mut row = vec![json!(feature.name), json!(feature.count), json!(feature.missing)];
+                row.resize(columns.len() - 1, Value::Null);
+                row.push(json!(top_categories(kind, counts)));
+                row
+            }
+        })
+        .collect();
+    if let (Some(name), Some(values)) = (&schema.target, &profile.target) {
+        rows.push(numbers(name, profile.n_rows, 0, values));
+    }
+    let table = json!({ "columns": columns, "data": rows });
+    ArtifactFile { path: "data_profile.json".to_owned(), bytes: Bytes::from(table.to_string()) }
+}
+
+/// `a 60%, b 30%`: the most frequent categories with their shares of the values.
+fn top_categories(kind: &schema::FeatureKind, counts: &[u64]) -> String {
+    const SHOWN: usize = 5;
+    let schema::FeatureKind::Categorical { categories, .. } = kind else { return String::new() };
+    let all = counts.iter().sum::<u64>().max(1) as f64;
+    let mut top: Vec<_> = counts.iter().zip(categories).collect();
+    // A stable sort: equal counts stay in the order of the names.
+    top.sort_by_key(|(count, _)| std::cmp::Reverse(**count));
+    let shown = top.iter().take(SHOWN).map(|(count, name)| {
+        let name: String = name.chars().take(60).collect();
+        format!("{name} {:.1}%", **count as f64 / all * 100.0)
+    });
+    shown.collect::<Vec<_>>().join(", ")
 }
 
 fn model_folder(task: &Task, trained: &Trained) -> ModelFolder {

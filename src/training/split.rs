@@ -2,9 +2,10 @@
 
 use serde_json::json;
 
-use super::{SplitKind, dataset::Dataset};
+use super::SplitKind;
 use crate::{
     error::{Error, FieldError, Result},
+    features::Dataset,
     forest::rng::Rng,
 };
 

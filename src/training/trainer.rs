@@ -10,7 +10,6 @@ use uuid::Uuid;
 
 use super::{
     Gate, SplitKind, TrainOutcome, TrainRequest,
-    dataset::Dataset,
     evaluate::{Evaluation, evaluate},
     fit::{FitContext, Fitted, fit},
     gate::Admission,
@@ -23,7 +22,9 @@ use crate::{
     config::TrainingConfig,
     error::{BoxError, Error, FieldError, Result},
     features::{
-        FeatureTable, inline, postgres,
+        Dataset, FeatureTable, inline,
+        pipeline::{DataProfile, RowsDigest},
+        postgres,
         query::{self, TenantQuery},
     },
     forest::codec::native,
@@ -37,6 +38,9 @@ use crate::{
 
 /// File name of XGBoost's own format in the registry and in MLflow.
 pub const XGBOOST_FILE: &str = "model.json";
+
+/// File name of the [`DataProfile`] in the registry, as JSON.
+pub const PROFILE_FILE: &str = "profile.json";
 
 /// Trains models.
 #[derive(Debug)]
@@ -74,6 +78,10 @@ pub(super) struct Trained {
     pub(super) evaluation: Evaluation,
     pub(super) importance: Vec<(String, f64)>,
     pub(super) native: Bytes,
+    pub(super) digest: RowsDigest,
+    pub(super) profile: DataProfile,
+    /// The profile as it is kept.
+    profile_json: Bytes,
     pub(super) n_train: usize,
     pub(super) n_validation: usize,
     pub(super) dropped_rows: usize,
@@ -92,6 +100,8 @@ pub(super) struct Task {
     pub(super) validation_split: f64,
     pub(super) seed: u64,
     pub(super) source: &'static str,
+    /// Of the tenant's own query.
+    pub(super) query_hash: Option<String>,
     pub(super) started_at: DateTime<Utc>,
 }
 
@@ -166,6 +176,7 @@ impl Trainer {
                 (None, Some(_)) => "query",
                 (None, None) => "postgres",
             },
+            query_hash: request.training_data_query.as_deref().map(query::hash),
             started_at: Utc::now(),
         };
         self.run(&task, request, &admission).await
@@ -251,6 +262,9 @@ impl Trainer {
             let shares = fitted.ensemble.feature_importance();
             Ok(Trained {
                 native: native::encode(&fitted.ensemble).into(),
+                digest: dataset.digest,
+                profile_json: serde_json::to_vec(&dataset.profile).map_err(Error::internal)?.into(),
+                profile: dataset.profile,
                 importance: dataset.schema.names().into_iter().zip(shares).collect(),
                 example: dataset.features.row(split.train[0]),
                 model: Arc::new(model),
@@ -266,7 +280,10 @@ impl Trainer {
     }
 
     async fn register(&self, task: &Task, trained: &Trained) -> Result<ModelRecord> {
-        let mut files = vec![(NATIVE_FILE.to_owned(), trained.native.clone())];
+        let mut files = vec![
+            (NATIVE_FILE.to_owned(), trained.native.clone()),
+            (PROFILE_FILE.to_owned(), trained.profile_json.clone()),
+        ];
         if let Some(model) = &trained.fitted.xgboost {
             files.push((XGBOOST_FILE.to_owned(), model.json.clone()));
         }
@@ -283,6 +300,7 @@ impl Trainer {
                 metrics: Value::Object(trained.evaluation.metrics.clone()),
                 importance: Value::Object(importance),
                 n_rows: trained.n_train + trained.n_validation,
+                data_digest: trained.digest.to_string(),
                 seed: task.seed,
                 files,
             })

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use binah_ml::dev::portfolio::TenantProfile;
+use binah_ml::{dev::portfolio::TenantProfile, features::pipeline::DataProfile};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -146,7 +146,13 @@ async fn rows_that_teach_nothing_are_refused_precisely() {
         (json!({"data": rows(19)}), "too_few_rows"),
         (json!({"data": []}), "missing"),
         (with(|_, row| row["total_cost"] = json!(5)), "no_target_variance"),
-        (with(|_, row| row["size"] = Value::Null), "all_missing"),
+        (
+            with(|_, row| {
+                row["size"] = Value::Null;
+                row["kind"] = json!("a");
+            }),
+            "no_feature_variance",
+        ),
         (with(|i, row| row["size"] = if i == 3 { json!([1]) } else { json!(1) }), "float_type"),
         (json!({"data": rows(40), "target": "nope"}), "missing"),
         (json!({"data": rows(40), "split": "time"}), "missing"),
@@ -168,6 +174,75 @@ async fn rows_that_teach_nothing_are_refused_precisely() {
     );
     let answer = service.predict(TENANT_A, "cost_forecasting", json!({"size": 1})).await;
     assert_eq!(answer.status, 404, "nothing was registered: {}", answer.body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mlflow_knows_the_rows_and_predictions_may_send_what_the_model_does_without() {
+    let service = Service::start().await;
+    let mut data = rows(60);
+    for row in &mut data {
+        row["currency"] = json!("EUR");
+        row["size_again"] = row["size"].clone();
+        row["nobody_knows"] = Value::Null;
+        row["cost_in_cents"] = json!(row["total_cost"].as_f64().map(|cost| cost * 100.0));
+    }
+    let trained = service.train(TENANT_A, "cost_forecasting", json!({"data": data})).await.ok();
+    assert_eq!(
+        trained["warnings"],
+        json!([
+            "No row has a value, left out of the model: 'nobody_knows'",
+            "The same value in every row, left out of the model: 'currency'",
+            "A copy in every row, left out of the model: 'size_again' of 'size'",
+            "'cost_in_cents' may give the target 'total_cost' away: its correlation with it is 1.00000",
+        ])
+    );
+    let needed = json!({"size": 10, "kind": "b", "cost_in_cents": 150_000});
+    let answer = service.predict(TENANT_A, "cost_forecasting", needed.clone()).await.ok();
+    let mut all = needed;
+    all["currency"] = json!("CHF");
+    all["size_again"] = json!("ten");
+    all["nobody_knows"] = json!([1]);
+    all["zzz"] = json!(1);
+    let same = service.predict(TENANT_A, "cost_forecasting", all).await.ok();
+    assert_eq!(same["prediction"]["value"], answer["prediction"]["value"]);
+    assert_eq!((&answer["ignored_features"], &same["ignored_features"]), (&json!([]), &json!(["zzz"])));
+
+    let input =
+        json!({"tracking_uri": service.config.mlflow.tracking_uri, "run_id": trained["run_id"]}).to_string();
+    let logged = python::run(python::script("it/python/read_inputs.py").arg(input));
+    let logged: Value = serde_json::from_str(&logged).expect("JSON");
+    let digest = logged["params"]["data_digest"].as_str().expect("a digest");
+    assert_eq!((digest.len(), &logged["tags"]["data_digest"]), (64, &json!(digest)));
+    assert_eq!(
+        logged["datasets"],
+        json!([{
+            "name": "inline",
+            "digest": digest[..36],
+            "context": "training",
+            "source": {"tags": {"kind": "inline"}},
+            "schema": [["size", "double"], ["kind", "string"], ["cost_in_cents", "double"], ["total_cost", "double"]],
+            "profile": {"num_rows": 60, "num_elements": 240},
+        }])
+    );
+    let profile = &logged["profile"];
+    assert_eq!(profile.as_array().map(Vec::len), Some(4), "{profile}");
+    assert_eq!(
+        (&profile[0]["feature"], &profile[0]["count"], &profile[0]["missing"]),
+        (&json!("size"), &json!(54), &json!(6))
+    );
+    assert_eq!(profile[1]["top"], "b 33.9%, c 33.9%, a 32.1%");
+
+    let again = service.train(TENANT_A, "cost_forecasting", json!({"data": data, "seed": 1})).await.ok();
+    assert_ne!(again["model_id"], trained["model_id"]);
+    let digests: Vec<Option<String>> = service.column_of_models("data_digest").await;
+    assert_eq!(digests, vec![Some(digest.to_owned()); 2], "the same rows");
+    let kept = std::path::Path::new(&service.config.model_registry_path)
+        .join(TENANT_A)
+        .join("cost_forecasting")
+        .join(trained["model_id"].as_str().expect("an id"))
+        .join("profile.json");
+    let kept: DataProfile = serde_json::from_slice(&std::fs::read(kept).expect("a file")).expect("a profile");
+    assert_eq!((kept.n_rows, kept.features.len(), kept.features[0].missing), (60, 3, 6));
 }
 
 #[tokio::test(flavor = "multi_thread")]

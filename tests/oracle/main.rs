@@ -1,4 +1,4 @@
-//! Our trees beside scikit-learn's and XGBoost's own on the same rows.
+//! Our trees beside scikit-learn's and XGBoost's own, our profile beside pandas', on the same rows.
 //!
 //! Figures are printed with `cargo test --test oracle -- --nocapture`.
 
@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, reason = "figures for whoever runs the oracle")]
 
 mod forest;
+mod profile;
 #[path = "../python/mod.rs"]
 mod python;
 mod xgboost;

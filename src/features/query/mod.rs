@@ -27,7 +27,7 @@ mod refusal;
 mod result;
 mod run;
 
-pub use check::CheckedQuery;
+pub use check::{CheckedQuery, hash};
 pub use policy::{Limits, Policy, Relation};
 pub use refusal::Refusal;
 pub use run::{QueryConfig, QueryStats, Request, TenantQuery};

@@ -10,6 +10,8 @@ pub(super) const PARAMS_PER_BATCH: usize = 100;
 pub(super) const PARAM_CHARS: usize = 6000;
 /// Longest run tag value that 2.x takes (3.x: 8000).
 pub(super) const TAG_CHARS: usize = 5000;
+/// Longest schema of a data set that 2.x takes (3.x: 1,048,575).
+pub(super) const DATASET_SCHEMA_BYTES: usize = 65_535;
 /// Largest file of the upload into a server-side folder.
 pub(super) const AJAX_UPLOAD_BYTES: usize = 10 << 20;
 const KEY_CHARS: usize = 250;

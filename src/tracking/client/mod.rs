@@ -20,7 +20,7 @@ use super::TrackingError;
 pub use artifacts::ArtifactFile;
 pub use experiments::ExperimentId;
 pub use runs::{NewRun, RunValues};
-pub use wire::{Dataset, Metric, ModelVersion, Pair, Run, RunInfo, RunStatus};
+pub use wire::{Dataset, DatasetColumn, Metric, ModelVersion, Pair, Run, RunInfo, RunStatus};
 
 /// Where MLflow is and how it is spoken to.
 #[derive(Clone)]

@@ -1,11 +1,13 @@
 //! Runs: create, search, values, end.
 
 use chrono::{DateTime, Utc};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::super::TrackingError;
-use super::limits::{self, METRICS_PER_BATCH, PARAM_CHARS, PARAMS_PER_BATCH, TAG_CHARS};
-use super::wire::{Dataset, Done, Metric, Pair, Run, RunCreated, RunStatus, RunsFound};
+use super::limits::{
+    self, DATASET_SCHEMA_BYTES, METRICS_PER_BATCH, PARAM_CHARS, PARAMS_PER_BATCH, TAG_CHARS,
+};
+use super::wire::{Dataset, DatasetColumn, Done, Metric, Pair, Run, RunCreated, RunStatus, RunsFound};
 use super::{Client, ExperimentId, Repeat};
 
 /// What a run starts with.
@@ -109,22 +111,35 @@ impl Client {
     /// # Errors
     /// As every call.
     pub async fn log_inputs(&self, run_id: &str, dataset: &Dataset) -> Result<(), TrackingError> {
-        let columns: Vec<_> =
-            dataset.columns.iter().map(|name| json!({"type": "double", "name": name})).collect();
+        let source: Map<_, _> =
+            dataset.source.iter().map(|(name, text)| (name.clone(), json!(text))).collect();
         let elements = dataset.rows * dataset.columns.len() as u64;
         let body = json!({"run_id": run_id, "datasets": [{
             "dataset": {
                 "name": limits::cut(&dataset.name, 500),
                 "digest": limits::cut(&dataset.digest, 36),
-                "source_type": "local",
-                "source": dataset.source.to_string(),
-                "schema": json!({"mlflow_colspec": columns}).to_string(),
+                // The kind that takes any text by name; the others want a place to load from.
+                "source_type": "code",
+                "source": json!({"tags": source}).to_string(),
+                "schema": colspec(&dataset.columns),
                 "profile": json!({"num_rows": dataset.rows, "num_elements": elements}).to_string(),
             },
             "tags": [{"key": "mlflow.data.context", "value": "training"}],
         }]});
         self.post("runs/log-inputs", Repeat::Idempotent, &body).await.map(|Done {}| ())
     }
+}
+
+/// The first columns, as many as MLflow keeps.
+fn colspec(columns: &[DatasetColumn]) -> String {
+    let mut left = DATASET_SCHEMA_BYTES - r#"{"mlflow_colspec":[]}"#.len();
+    let specs = columns.iter().map_while(|column| {
+        let kind = if column.is_text { "string" } else { "double" };
+        let spec = json!({"type": kind, "name": column.name}).to_string();
+        left = left.checked_sub(spec.len() + 1)?;
+        Some(spec)
+    });
+    format!(r#"{{"mlflow_colspec":[{}]}}"#, specs.collect::<Vec<_>>().join(","))
 }
 
 fn pair(key: &str, value: &str, max_chars: usize) -> Pair {
@@ -178,6 +193,16 @@ fn take<'a, T>(rest: &mut &'a [T], n: usize) -> &'a [T] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wide_data_set_shows_the_columns_that_fit() {
+        let column = |i: usize| DatasetColumn { name: format!("wide \"{i}\""), is_text: i % 2 == 1 };
+        let columns: Vec<_> = (0..10_000).map(column).collect();
+        let text = colspec(&columns);
+        assert!((DATASET_SCHEMA_BYTES - 100..=DATASET_SCHEMA_BYTES).contains(&text.len()), "{}", text.len());
+        let shown: Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(shown["mlflow_colspec"][1], json!({"type": "string", "name": "wide \"1\""}));
+    }
 
     #[test]
     fn batches_keep_to_the_limits_and_lose_nothing() {

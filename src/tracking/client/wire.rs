@@ -95,14 +95,23 @@ pub struct RunData {
 pub struct Dataset {
     /// Name, at most 500 characters.
     pub name: String,
-    /// Fingerprint of the rows, at most 36 characters; same name and digest: same data set.
+    /// Fingerprint of the rows, of which MLflow keeps 36 characters; same name and digest: same data set.
     pub digest: String,
-    /// Where the rows came from, as JSON (`{"uri": "..."}`).
-    pub source: serde_json::Value,
-    /// Names of the columns (all shown as `double`).
-    pub columns: Vec<String>,
+    /// Where the rows came from, text by name.
+    pub source: Vec<(String, String)>,
+    /// The columns; those that fit into MLflow's limit are shown.
+    pub columns: Vec<DatasetColumn>,
     /// Number of rows.
     pub rows: u64,
+}
+
+/// One column of a data set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatasetColumn {
+    /// Name.
+    pub name: String,
+    /// Whether it holds texts (`string`) rather than numbers (`double`).
+    pub is_text: bool,
 }
 
 /// A version of a registered model.

@@ -22,7 +22,10 @@ async fn the_first_run_creates_and_the_second_changes_nothing() {
     let owner = empty_database().await;
     let first = migrate(&owner, &service_login()).await.expect("migrates");
     assert!(first.created_database);
-    assert_eq!(first.applied, ["0001 platform tables", "0002 record tables", "0003 tenant queries"]);
+    assert_eq!(
+        first.applied,
+        ["0001 platform tables", "0002 record tables", "0003 tenant queries", "0005 data digest"]
+    );
     let second = migrate(&owner, &service_login()).await.expect("migrates");
     assert!(!second.created_database);
     assert_eq!(second.applied, Vec::<String>::new());

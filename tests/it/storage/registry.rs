@@ -36,6 +36,7 @@ fn schema() -> FeatureSchema {
             Feature { name: "kind".into(), kind },
         ],
         target: Some("total_cost".into()),
+        dropped: vec![],
     }
 }
 
@@ -73,6 +74,7 @@ impl Bench {
             metrics: json!({"rmse": 0.1, "r2": 0.30000000000000004}),
             importance: json!({"size": 0.75, "kind": 0.25}),
             n_rows: 100,
+            data_digest: "5e".repeat(32),
             seed: u64::MAX,
             files: vec![
                 ("model.bml".into(), b"trees".to_vec().into()),
@@ -106,6 +108,7 @@ async fn a_registered_model_comes_back_as_it_was() {
     assert_eq!(bench.train(b).await.version, 1, "each tenant counts for itself");
     assert_eq!(second.schema, Some(schema()));
     assert_eq!((second.seed, second.n_rows), (Some(u64::MAX), Some(100)));
+    assert_eq!(second.data_digest, Some("5e".repeat(32)));
     assert_eq!(second.metrics["r2"], json!(0.30000000000000004));
     scope(a, async {
         let mut tx = bench.service.tenant_transaction("test").await.expect("begins");

@@ -135,6 +135,15 @@ impl Service {
             .expect("counts")
     }
 
+    /// A column of all models, oldest first.
+    pub async fn column_of_models(&self, column: &'static str) -> Vec<Option<String>> {
+        let select = format!("SELECT {column} FROM ml_models ORDER BY created_at");
+        sqlx::query_scalar(sqlx::AssertSqlSafe(select))
+            .fetch_all(&mut self.test_database.owner_connection().await)
+            .await
+            .expect("reads")
+    }
+
     /// Stops the service, waits for its end and looks for what must not be left of it.
     async fn finish(&mut self, served: JoinHandle<()>) {
         self.stop.cancel();

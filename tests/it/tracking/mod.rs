@@ -5,8 +5,8 @@ mod python;
 mod runs;
 
 use binah_ml::tracking::{
-    ArtifactFile, ClientConfig, Dataset, Feature, FeatureKind, Flavor, ModelFolder, RetryPolicy, Tracker,
-    TrackerConfig, TrainingRun,
+    ArtifactFile, ClientConfig, Dataset, DatasetColumn, Feature, FeatureKind, Flavor, ModelFolder,
+    RetryPolicy, Tracker, TrackerConfig, TrainingRun,
 };
 use chrono::{DateTime, Utc};
 use reqwest::Url;
@@ -54,8 +54,10 @@ fn training() -> TrainingRun {
         dataset: Some(Dataset {
             name: "risk_records".into(),
             digest: "8fc2a1b0".into(),
-            source: serde_json::json!({"uri": "postgres://risk_records"}),
-            columns: vec!["age".into(), "income".into()],
+            source: vec![text("table", "risk_records")],
+            columns: ["age", "income"]
+                .map(|name| DatasetColumn { name: name.into(), is_text: false })
+                .to_vec(),
             rows: 400,
         }),
         files: vec![ArtifactFile::new("plots/roc + 100%.svg", "<svg/>")],

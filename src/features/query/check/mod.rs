@@ -83,8 +83,9 @@ impl CheckedQuery {
     }
 }
 
-/// The hash by which logs know a text.
-pub(super) fn hash(text: &str) -> String {
+/// The hash by which logs and runs know a text: 16 hexadecimal digits of its SHA-256.
+#[must_use]
+pub fn hash(text: &str) -> String {
     Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
