@@ -14,6 +14,7 @@ pub mod error;
 pub mod features;
 pub mod forest;
 pub mod http;
+pub mod import;
 pub mod inference;
 pub mod jobs;
 pub mod registry;

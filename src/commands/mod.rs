@@ -2,6 +2,7 @@
 
 mod demo;
 mod healthcheck;
+mod import;
 mod migrate;
 mod serve;
 mod token;
@@ -27,6 +28,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Bring the database up to date and set up the service's login, as the tables' owner.
     Migrate,
+    /// Import a tenant's CSV or Parquet file, for training_data_query or as records.
+    Import(Box<import::ImportArgs>),
     /// Try everything on this machine: private servers, sample data, models, predictions.
     Demo(demo::DemoArgs),
     /// Print a token for tests.
@@ -57,6 +60,7 @@ fn dispatch(cli: Cli, config: Config) -> Result<(), BoxError> {
         match command {
             Command::Serve(args) => serve::run(&args, config).await,
             Command::Migrate => migrate::run(&config).await,
+            Command::Import(args) => import::run(*args, &config).await,
             Command::Demo(args) => demo::run(&args, config).await,
             Command::Healthcheck => healthcheck::run(&config).await,
             Command::Token(_) => Ok(()),

@@ -7,6 +7,7 @@
 mod config;
 mod database;
 mod error;
+pub mod imported_tables;
 mod json;
 pub mod login;
 pub mod migrate;

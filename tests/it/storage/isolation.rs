@@ -54,7 +54,7 @@ async fn tenant_tables(database: &TestDatabase) -> Vec<TenantTable> {
 async fn every_tenant_table_is_walled() {
     let database = TestDatabase::new().await;
     let tables = tenant_tables(&database).await;
-    assert_eq!(tables.len(), 8, "the tables of a migrated database");
+    assert_eq!(tables.len(), 9, "the tables of a migrated database");
     for table in tables {
         let name = &table.name;
         assert!(table.enabled && table.forced, "{name}: ENABLE and FORCE");

@@ -22,7 +22,10 @@ async fn the_first_run_creates_and_the_second_changes_nothing() {
     let owner = empty_database().await;
     let first = migrate(&owner, &service_login()).await.expect("migrates");
     assert!(first.created_database);
-    assert_eq!(first.applied, ["0001 platform tables", "0002 record tables", "0003 tenant queries"]);
+    assert_eq!(
+        first.applied,
+        ["0001 platform tables", "0002 record tables", "0003 tenant queries", "0004 imported tables"]
+    );
     let second = migrate(&owner, &service_login()).await.expect("migrates");
     assert!(!second.created_database);
     assert_eq!(second.applied, Vec::<String>::new());
@@ -54,7 +57,7 @@ async fn several_may_start_at_once() {
         .fetch_one(&mut connect(&owner).await)
         .await
         .expect("counts");
-    assert_eq!(applied, 3);
+    assert_eq!(applied, 4);
 }
 
 #[tokio::test]
