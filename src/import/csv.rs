@@ -136,10 +136,7 @@ mod tests {
     fn a_bad_row_is_named() {
         let options = Options::default();
         let message = |text: &[u8]| rows(text, &options).1.expect_err("refused").to_string();
-        assert_eq!(
-            message(b"a,b\n1,2\n3\n"),
-            "line 3: 1 fields, but the header has 2; nothing was imported"
-        );
+        assert_eq!(message(b"a,b\n1,2\n3\n"), "line 3: 1 fields, but the header has 2; nothing was imported");
         assert_eq!(message(b"a,b\n1,2,3\n"), "line 2: 3 fields, but the header has 2; nothing was imported");
         assert_eq!(
             message(b"a,b\n\"x\ny\",2\n1,\xff\n"),

@@ -72,8 +72,7 @@ pub async fn load(
         (Destination::Table { name, .. }, Action::Append) => {
             let table = standing(&mut transaction, name, plan).await?;
             let target = Standing::imported(&table, plan.names());
-            let rows =
-                into_standing(&mut transaction, &target, plan, Some(table.rows + 1), progress).await?;
+            let rows = into_standing(&mut transaction, &target, plan, Some(table.rows + 1), progress).await?;
             imported_tables::appended(&mut transaction, &table, rows).await?;
             rows
         }

@@ -234,9 +234,8 @@ impl Column {
         }
         let next = self.next;
         self.next += 1;
-        let wrong = |what: &str| {
-            Err(ImportError::Value { at, column: self.name.clone(), what: what.to_owned() })
-        };
+        let wrong =
+            |what: &str| Err(ImportError::Value { at, column: self.name.clone(), what: what.to_owned() });
         let integer = match &self.values {
             Values::Boolean(values) => return Ok(Cell::Boolean(values[next])),
             // pandas writes a missing number as NaN.

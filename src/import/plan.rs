@@ -266,8 +266,7 @@ impl Chosen {
     fn expected(&self, fields: &[Field], options: &Options, known: Option<&[Known]>) -> Result<Expected> {
         let Field { name: original, declared } = &fields[self.position];
         let declared = declared.clone().map_err(|what| {
-            let message =
-                format!("The column '{original}' {what}; leave it out with --skip {original}");
+            let message = format!("The column '{original}' {what}; leave it out with --skip {original}");
             ImportError::File(message)
         })?;
         let standing = known.and_then(|known| known.iter().find(|known| known.name == self.name));

@@ -85,8 +85,7 @@ impl RowSink for Survey {
     fn cell(&mut self, column: usize, cell: Cell<'_>, at: Place) -> Result<()> {
         let column = &mut self.columns[column];
         let Expected { name, kind, rule } = &column.expected;
-        let refuse =
-            |what: &str| Err(ImportError::Value { at, column: name.clone(), what: what.to_owned() });
+        let refuse = |what: &str| Err(ImportError::Value { at, column: name.clone(), what: what.to_owned() });
         if cell == Cell::Null {
             column.nulls += 1;
             return if *rule == Rule::Required { refuse("the value is missing") } else { Ok(()) };
@@ -99,7 +98,7 @@ impl RowSink for Survey {
             if !kind.encode(cell, &mut self.scratch) {
                 return Err(ImportError::type_mismatch(at, name, &cell.to_string(), *kind));
             }
-                // Of type integer: four bytes of length, then four of value.
+            // Of type integer: four bytes of length, then four of value.
             if *rule == Rule::Binary && !matches!(self.scratch[4..], [0, 0, 0, 0 | 1]) {
                 return refuse("must be 0 or 1");
             }

@@ -111,7 +111,8 @@ pub async fn find(transaction: &mut TenantTransaction, name: &str) -> Result<Opt
 /// # Errors
 /// Those of the database.
 pub async fn is_taken(transaction: &mut TenantTransaction, name: &str) -> Result<bool> {
-    let taken = "SELECT EXISTS (SELECT FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname = $1)";
+    let taken =
+        "SELECT EXISTS (SELECT FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname = $1)";
     Ok(query_scalar(taken).bind(name).fetch_one(&mut **transaction).await?)
 }
 

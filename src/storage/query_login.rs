@@ -94,7 +94,8 @@ pub async fn install(
 
 /// The tables that tenants imported: there may have been no query login then.
 async fn imported(connection: &mut PgConnection) -> Result<Vec<String>> {
-    let tables = "SELECT relname::text FROM pg_class WHERE relnamespace = to_regnamespace($1) AND relkind = 'r'";
+    let tables =
+        "SELECT relname::text FROM pg_class WHERE relnamespace = to_regnamespace($1) AND relkind = 'r'";
     Ok(query_scalar(tables).bind(imported_tables::SCHEMA).fetch_all(connection).await?)
 }
 

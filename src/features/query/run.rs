@@ -18,7 +18,9 @@ use crate::{
         postgres::{columns::Columns, copy::CopyDecoder},
         table::ColumnValues,
     },
-    storage::{ConnectConfig, Database, QueryDatabase, QueryFailure, QueryLimits, QuerySession, imported_tables},
+    storage::{
+        ConnectConfig, Database, QueryDatabase, QueryFailure, QueryLimits, QuerySession, imported_tables,
+    },
 };
 
 /// The server's own limit comes a little before ours, so that the caller gets its word as a rule.
