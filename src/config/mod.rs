@@ -108,7 +108,7 @@ pub struct PostgresConfig {
     pub user: String,
     /// Its password.
     pub password: SecretString,
-    /// Owner of the tables; used by `migrate` alone.
+    /// Owner of the tables; used by `migrate` and `import` alone.
     pub owner_user: String,
     /// Its password.
     pub owner_password: SecretString,

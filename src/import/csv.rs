@@ -1,8 +1,13 @@
 //! Rows of a CSV file: RFC 4180, LF or CRLF, with or without a byte order mark. The first line names the columns.
 
-use std::{fs::File, path::Path, str};
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader, Read},
+    path::Path,
+    str,
+};
 
-use csv::{ByteRecord, ErrorKind, Reader, ReaderBuilder};
+use csv::{ByteRecord, ErrorKind, Position, Reader, ReaderBuilder};
 
 use super::{
     error::{ImportError, Place, Result},
@@ -43,26 +48,10 @@ pub(super) fn read(
     let mut record = ByteRecord::new();
     let mut rows: u64 = 0;
     while reader.read_byte_record(&mut record).map_err(|error| broken(file, error))? {
-        let at = Place::Line(record.position().map_or(0, csv::Position::line));
-        for (column, &position) in positions.iter().enumerate() {
-            let mut bytes = &record[position];
-            if options.trim {
-                bytes = bytes.trim_ascii();
-            }
-            let cell = if nulls.contains(&bytes) {
-                Cell::Null
-            } else {
-                match str::from_utf8(bytes) {
-                    Ok(text) => Cell::Text(text),
-                    Err(_) => {
-                        let column = names[position].name.clone();
-                        return Err(ImportError::Value { at, column, what: "the text is not UTF-8".into() });
-                    }
-                }
-            };
-            sink.cell(column, cell, at)?;
-        }
-        sink.end_row(at)?;
+        row(&record, &names, positions, &nulls, options.trim, sink).map_err(|error| {
+            let at = record.position().map_or(0, Position::byte);
+            error.moved(Place::Line(line(file, at)))
+        })?;
         rows += 1;
         if rows.is_multiple_of(STEP) {
             progress(reader.position().byte() as f64 / size);
@@ -72,15 +61,74 @@ pub(super) fn read(
     Ok(())
 }
 
+#[inline]
+fn row(
+    record: &ByteRecord,
+    names: &[Field],
+    positions: &[usize],
+    nulls: &[&[u8]],
+    trim: bool,
+    sink: &mut impl RowSink,
+) -> Result<()> {
+    let at = Place::Line(record.position().map_or(0, Position::line));
+    for (column, &position) in positions.iter().enumerate() {
+        let mut bytes = &record[position];
+        if trim {
+            bytes = bytes.trim_ascii();
+        }
+        let cell = if nulls.contains(&bytes) {
+            Cell::Null
+        } else {
+            match str::from_utf8(bytes) {
+                Ok(text) => Cell::Text(text),
+                Err(_) => {
+                    let column = names[position].name.clone();
+                    return Err(ImportError::Value { at, column, what: "the text is not UTF-8".into() });
+                }
+            }
+        };
+        sink.cell(column, cell, at)?;
+    }
+    sink.end_row(at)
+}
+
+/// The line of the record that is read from the byte `at` on. The reader's own count leaves out empty lines, and the
+/// second half of CRLF until the next record; so where a line is to be told, it is counted anew.
+fn line(file: &Path, at: u64) -> u64 {
+    let count = || -> io::Result<u64> {
+        let mut reader = BufReader::with_capacity(BUFFER, File::open(file)?);
+        let mut lines = 1;
+        let mut before = (&mut reader).take(at);
+        loop {
+            let bytes = before.fill_buf()?;
+            if bytes.is_empty() {
+                break;
+            }
+            lines += bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+            let n = bytes.len();
+            before.consume(n);
+        }
+        while let Some(byte @ (b'\r' | b'\n')) = reader.fill_buf()?.first().copied() {
+            lines += u64::from(byte == b'\n');
+            reader.consume(1);
+        }
+        Ok(lines)
+    };
+    count().unwrap_or(0)
+}
+
 fn broken(file: &Path, error: csv::Error) -> ImportError {
-    let line = error.position().map_or(0, csv::Position::line);
+    let at = Place::Line(line(file, error.position().map_or(0, Position::byte)));
+    let what = match error.kind() {
+        ErrorKind::UnequalLengths { expected_len, len, .. } => {
+            format!("{len} fields, but the header has {expected_len}")
+        }
+        ErrorKind::Io(_) => String::new(),
+        other => format!("cannot be read: {other:?}"),
+    };
     match error.into_kind() {
         ErrorKind::Io(source) => ImportError::Io { file: file.to_path_buf(), source },
-        ErrorKind::UnequalLengths { expected_len, len, .. } => ImportError::Row {
-            at: Place::Line(line),
-            what: format!("{len} fields, but the header has {expected_len}"),
-        },
-        other => ImportError::Row { at: Place::Line(line), what: format!("cannot be read: {other:?}") },
+        _ => ImportError::Row { at, what },
     }
 }
 
@@ -93,8 +141,8 @@ mod tests {
     struct Log(Vec<String>);
 
     impl RowSink for Log {
-        fn cell(&mut self, column: usize, cell: Cell<'_>, at: Place) -> Result<()> {
-            self.0.push(format!("{at} {column} {cell:?}"));
+        fn cell(&mut self, column: usize, cell: Cell<'_>, _: Place) -> Result<()> {
+            self.0.push(format!("{column} {cell:?}"));
             Ok(())
         }
 
@@ -120,16 +168,11 @@ mod tests {
         assert_eq!(names, ["a", "b \"x\""]);
         assert_eq!(
             read.expect("read"),
-            [
-                "line 2 0 Text(\"1\")",
-                "line 2 1 Text(\"two\\nlines, really\")",
-                "line 5 0 Null",
-                "line 5 1 Text(\" y \")"
-            ]
+            ["0 Text(\"1\")", "1 Text(\"two\\nlines, really\")", "0 Null", "1 Text(\" y \")"]
         );
         let own = Options { nulls: vec!["-".into()], trim: true, delimiter: b';', ..Options::default() };
         let (_, read) = rows(b"a;b\n NA ; - \n", &own);
-        assert_eq!(read.expect("read"), ["line 2 0 Text(\"NA\")", "line 2 1 Null"]);
+        assert_eq!(read.expect("read"), ["0 Text(\"NA\")", "1 Null"]);
     }
 
     #[test]
@@ -142,5 +185,7 @@ mod tests {
             message(b"a,b\n\"x\ny\",2\n1,\xff\n"),
             "line 4, column b: the text is not UTF-8; nothing was imported"
         );
+        assert!(message(b"a,b\r\n1,2\r\n\r\n3\r\n").starts_with("line 4: 1 fields"));
+        assert!(message(b"a,b\r\n1,2\r\n\r\n\r\n1,\xff").starts_with("line 5, column b"));
     }
 }

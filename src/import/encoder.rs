@@ -52,9 +52,7 @@ impl Encoder {
     fn send(&mut self) -> Result<()> {
         let next = Vec::with_capacity(CHUNK + (CHUNK >> 2));
         let full = std::mem::replace(&mut self.buffer, next);
-        // The receiver goes away when Postgres refuses the rows, and has the reason.
-        let gone = |_| ImportError::File("Postgres takes no more rows".into());
-        self.out.blocking_send(full).map_err(gone)
+        self.out.blocking_send(full).map_err(|_| ImportError::Interrupted)
     }
 }
 

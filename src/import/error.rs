@@ -42,12 +42,23 @@ pub enum ImportError {
         /// What is wrong with it.
         what: String,
     },
+    /// Postgres stopped taking rows; its own error says why.
+    #[error("Postgres takes no more rows")]
+    Interrupted,
     /// The database, or a defect of ours.
     #[error(transparent)]
     Storage(#[from] crate::Error),
 }
 
 impl ImportError {
+    /// The same at another place, if it is about a row.
+    pub(super) fn moved(mut self, to: Place) -> Self {
+        if let Self::Row { at, .. } | Self::Value { at, .. } = &mut self {
+            *at = to;
+        }
+        self
+    }
+
     pub(super) fn type_mismatch(at: Place, column: &str, value: &str, wanted: ColumnType) -> Self {
         let value = shortened(value);
         let what = format!("'{value}' is no {wanted}");

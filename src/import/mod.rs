@@ -143,10 +143,11 @@ async fn copy(
         encoder.finish()
     });
     let copied = transaction.copy_in(statement, chunks).await;
-    // Whoever failed first has the reason: the reader's error ends the rows, Postgres' takes the reader's channel away.
-    let read = reading.await.map_err(Error::internal)?;
-    let rows = copied?;
-    read?;
+    // Where the reader fails, Postgres complains of what it did not get, and the other way round.
+    let rows = match (reading.await.map_err(Error::internal)?, copied) {
+        (Ok(()) | Err(ImportError::Interrupted), copied) => copied?,
+        (Err(error), _) => return Err(error),
+    };
     if rows == plan.rows {
         return Ok(rows);
     }

@@ -47,7 +47,8 @@ pub(super) fn fields(file: &Path) -> Result<Vec<Field>> {
     let reader = reader(file)?;
     let columns = reader.metadata().file_metadata().schema_descr().columns().iter();
     let fields = columns.map(|column| Field {
-        name: column.path().string(),
+        // Of a nested column the outermost name, by which it is left out as a whole.
+        name: column.path().parts().first().cloned().unwrap_or_default(),
         declared: meaning(column).map(|meaning| Some(meaning.kind())),
     });
     Ok(fields.collect())

@@ -146,7 +146,7 @@ fn candidates(text: &str, among: u8) -> u8 {
         found |= BOOLEAN;
     }
     if among & (BIGINT | DOUBLE) != 0 && is_number(text) {
-        if text.bytes().skip(1).all(|c| c.is_ascii_digit()) {
+        if text.strip_prefix('-').unwrap_or(text).bytes().all(|c| c.is_ascii_digit()) {
             if text.parse::<i64>().is_ok() {
                 found |= BIGINT | DOUBLE;
             }

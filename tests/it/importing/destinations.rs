@@ -149,14 +149,9 @@ async fn record_tables_are_filled_by_name() {
 async fn an_owner_that_is_no_superuser_can_import() {
     let superuser = empty_database().await;
     let name = format!("{}_owner", superuser.database);
-    run(
-        &superuser.with_database("postgres"),
-        &format!(
-            "CREATE ROLE {name} LOGIN PASSWORD 'x'; CREATE DATABASE {} OWNER {name}",
-            superuser.database
-        ),
-    )
-    .await;
+    let maintenance = superuser.with_database("postgres");
+    run(&maintenance, &format!("CREATE ROLE {name} LOGIN PASSWORD 'x'")).await;
+    run(&maintenance, &format!("CREATE DATABASE {} OWNER {name}", superuser.database)).await;
     TestDatabase::new().await; // makes the logins, which such an owner may not
     let owner = superuser.with_login(Login { name: name.clone(), password: "x".to_owned().into() });
     storage::migrate(&owner, &service_login()).await.expect("migrates");
