@@ -3,7 +3,8 @@
 //! The flow, and the rooms it passes through in the order a request meets them:
 //! request -> who is asking ([`auth`]) -> train ([`training`]) | predict ([`inference`])
 //! -> rows ([`features`]) -> model ([`forest`], [`xgboost`]) -> versions ([`registry`])
-//! -> MLflow ([`tracking`]) -> response ([`http`]). `ARCHITECTURE.md` walks through both.
+//! -> MLflow ([`tracking`]) -> response ([`http`]). `ARCHITECTURE.md` walks through both. Beside it stands
+//! [`import`], which brings a tenant's files in.
 
 pub mod app;
 pub mod auth;
@@ -14,6 +15,7 @@ pub mod error;
 pub mod features;
 pub mod forest;
 pub mod http;
+pub mod import;
 pub mod inference;
 pub mod jobs;
 pub mod registry;

@@ -3,6 +3,7 @@
 mod demo;
 mod doctor;
 mod healthcheck;
+mod import;
 mod migrate;
 mod serve;
 mod token;
@@ -30,6 +31,8 @@ enum Command {
     Migrate,
     /// Look for what breaks the isolation of tenants in the live database.
     Doctor(doctor::DoctorArgs),
+    /// Import a tenant's CSV or Parquet file, for training_data_query or as records.
+    Import(Box<import::ImportArgs>),
     /// Try everything on this machine: private servers, sample data, models, predictions.
     Demo(demo::DemoArgs),
     /// Print a token for tests.
@@ -64,6 +67,7 @@ fn dispatch(cli: Cli, config: Config) -> Result<ExitCode, BoxError> {
             Command::Doctor(args) => return doctor::run(&args, &config).await,
             Command::Serve(args) => serve::run(&args, config).await?,
             Command::Migrate => migrate::run(&config).await?,
+            Command::Import(args) => import::run(*args, &config).await?,
             Command::Demo(args) => demo::run(&args, config).await?,
             Command::Healthcheck => healthcheck::run(&config).await?,
             Command::Token(_) => {}

@@ -108,7 +108,7 @@ pub struct PostgresConfig {
     pub user: String,
     /// Its password.
     pub password: SecretString,
-    /// Owner of the tables; used by `migrate` and `doctor` alone.
+    /// Owner of the tables; used by `migrate`, `import` and `doctor` alone.
     pub owner_user: String,
     /// Its password.
     pub owner_password: SecretString,

@@ -12,6 +12,7 @@ const GRANTS: &[(&str, &str)] = &[
     ("training_jobs", "SELECT, INSERT, UPDATE"),
     ("predictions", "SELECT, INSERT"),
     ("model_metadata", "SELECT, INSERT"),
+    ("imported_tables", "SELECT"),
 ];
 /// Records are loaded and replaced, never edited.
 const RECORD_GRANTS: &str = "SELECT, INSERT, DELETE";

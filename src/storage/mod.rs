@@ -8,6 +8,7 @@ mod config;
 mod database;
 pub mod doctor;
 mod error;
+pub mod imported_tables;
 mod json;
 pub mod login;
 pub mod migrate;

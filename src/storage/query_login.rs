@@ -10,6 +10,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, query_as, query_scalar, raw_
 use super::{
     config::{ConnectConfig, Login},
     error::sqlstate,
+    imported_tables,
     login::{CONCURRENT_UPDATE, LoginChange, ensure_role},
     migrate::{LOCK, connect},
 };
@@ -62,7 +63,7 @@ pub async fn install(
          REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC;
          REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {query_role};
          GRANT CONNECT ON DATABASE {database} TO {query_role};
-         GRANT USAGE ON SCHEMA public, sec TO {query_role};
+         GRANT USAGE ON SCHEMA public, sec, tenant_data TO {query_role};
          GRANT EXECUTE ON FUNCTION sec.verified_tenant() TO {query_role};
          GRANT USAGE ON SCHEMA sec TO {service_role};
          GRANT EXECUTE ON FUNCTION sec.sign_tenant(uuid, integer, integer) TO {service_role};"
@@ -70,6 +71,9 @@ pub async fn install(
     raw_sql(AssertSqlSafe(grants)).execute(&mut *transaction).await?;
     for (schema, table) in tables {
         show(&mut transaction, &query.name, schema, table).await?;
+    }
+    for table in imported(&mut transaction).await? {
+        show(&mut transaction, &query.name, imported_tables::SCHEMA, &table).await?;
     }
     let revoked_functions = revoke(&mut transaction, query).await?;
     transaction.commit().await?;
@@ -88,7 +92,14 @@ pub async fn install(
     Ok(QueryLoginReport { login, revoked_functions })
 }
 
-/// Shows the login one more table. The policies come before the grant.
+/// The tables that tenants imported: there may have been no query login then.
+async fn imported(connection: &mut PgConnection) -> Result<Vec<String>> {
+    let tables =
+        "SELECT relname::text FROM pg_class WHERE relnamespace = to_regnamespace($1) AND relkind = 'r'";
+    Ok(query_scalar(tables).bind(imported_tables::SCHEMA).fetch_all(connection).await?)
+}
+
+/// Shows the login one more table, of a schema that [`install`] has opened to it. The policies come before the grant.
 ///
 /// # Errors
 /// As [`install`].
@@ -121,7 +132,6 @@ pub async fn show(connection: &mut PgConnection, login: &str, schema: &str, tabl
          DROP POLICY IF EXISTS tenant_query ON {schema}.{table};
          CREATE POLICY tenant_query_wall ON {schema}.{table} AS RESTRICTIVE TO {login} {verified};
          CREATE POLICY tenant_query ON {schema}.{table} AS PERMISSIVE FOR SELECT TO {login} {verified};
-         GRANT USAGE ON SCHEMA {schema} TO {login};
          GRANT SELECT ON {schema}.{table} TO {login};"
     );
     raw_sql(AssertSqlSafe(statements)).execute(connection).await?;

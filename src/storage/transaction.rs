@@ -85,7 +85,27 @@ impl TenantTransaction {
         Ok(())
     }
 
-    /// Gives the statements of this transaction another time limit.
+    /// Runs `COPY ... FROM STDIN` with what comes out of `chunks`, until it is closed. Returns the number of rows. A sender
+    /// that gave up must keep its caller from committing: here the end of the rows looks the same.
+    ///
+    /// # Errors
+    /// The server's; the connection is then closed.
+    pub(crate) async fn copy_in(
+        &mut self,
+        copy: &str,
+        mut chunks: tokio::sync::mpsc::Receiver<Vec<u8>>,
+    ) -> Result<u64> {
+        self.copying = true;
+        let mut sink = PgConnection::copy_in_raw(self, copy).await?;
+        while let Some(chunk) = chunks.recv().await {
+            sink.send(chunk).await?;
+        }
+        let rows = sink.finish().await?;
+        self.copying = false;
+        Ok(rows)
+    }
+
+    /// Gives the statements of this transaction another time limit; zero is none.
     pub(crate) async fn set_statement_timeout(&mut self, limit: std::time::Duration) -> Result<()> {
         let statement = format!("SET LOCAL statement_timeout = {}", limit.as_millis());
         raw_sql(AssertSqlSafe(statement)).execute(&mut **self).await?;

@@ -6,7 +6,7 @@ use std::{
 };
 
 /// Crate or module, and the folders and files below `src/` that alone may name it.
-const WALLS: [(&str, &[&str]); 8] = [
+const WALLS: [(&str, &[&str]); 10] = [
     ("axum", &["http"]),
     ("utoipa", &["http"]),
     ("sqlx", &["storage", "registry", "jobs", "features/postgres"]),
@@ -15,6 +15,8 @@ const WALLS: [(&str, &[&str]); 8] = [
     ("reqwest", &["tracking", "commands", "dev/mlflow"]),
     ("libloading", &["xgboost"]),
     ("object_store", &["registry"]),
+    ("parquet", &["import"]),
+    ("indicatif", &["commands"]),
 ];
 
 /// What the pure numeric core must not name.

@@ -6,6 +6,7 @@
 mod architecture;
 mod canary;
 mod contract;
+mod importing;
 mod predicting;
 mod process;
 #[path = "../python/mod.rs"]

@@ -4,6 +4,7 @@
 //! then does through HTTP what a client of the platform would do: train, look, predict.
 
 mod client;
+mod public;
 mod summary;
 mod walkthrough;
 
@@ -72,6 +73,7 @@ async fn demo(args: &DemoArgs, mut config: Config, begin: Instant) -> Result<(),
     say("Migrating the database");
     migrate::migrate(&config).await?;
     load_samples(&config).await?;
+    let imported = public::import(&config, &args.real_data).await?;
 
     say("Waiting for MLflow (10 to 60 seconds)");
     let mut last = 0;
@@ -97,7 +99,7 @@ async fn demo(args: &DemoArgs, mut config: Config, begin: Instant) -> Result<(),
     }));
 
     let client = client::Client::new(&base);
-    let report = walkthrough::run(&client, &tokens, &args.real_data).await?;
+    let report = walkthrough::run(&client, &tokens, &args.real_data, &imported).await?;
     summary::print(&report, &base, &mlflow_url, begin.elapsed())?;
     if !args.exit {
         say("\nServing until Ctrl-C.");

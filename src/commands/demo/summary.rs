@@ -40,6 +40,11 @@ fn write_model(out: &mut impl Write, model: &ModelReport) -> io::Result<()> {
                 numbers(&answer["metrics"])
             )?;
             writeln!(out, "    {}", answer["message"].as_str().unwrap_or_default())?;
+            match model.same_as_inline {
+                Some(true) => writeln!(out, "    the metrics equal those of the inline rows, bit for bit")?,
+                Some(false) => writeln!(out, "    the metrics DIFFER from those of the inline rows")?,
+                None => {}
+            }
         }
     }
     match &model.predicted {

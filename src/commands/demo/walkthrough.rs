@@ -5,16 +5,16 @@ use std::{path::Path, time::Duration};
 use binah_ml::{
     auth::{Tokens, token::NewToken},
     catalog::ModelType,
-    dev::real_data,
+    dev::real_data::AMES,
     error::BoxError,
 };
 use serde_json::{Map, Value, json};
 
-use super::{client::Client, say};
+use super::{client::Client, public::Imported, say};
 use crate::commands::token::{TENANT_A, TENANT_B};
 
 /// A tenant of its own for the public data sets, whose columns are not the catalog's.
-const TENANT_C: &str = "cccccccc-cccc-cccc-cccc-cccccccccccc";
+pub(super) const TENANT_C: &str = "cccccccc-cccc-cccc-cccc-cccccccccccc";
 
 /// All that the summary tells.
 pub(super) struct Report {
@@ -31,21 +31,36 @@ pub(super) struct TenantReport {
 /// One model: trained, then asked once.
 pub(super) struct ModelReport {
     pub(super) model_type: ModelType,
-    pub(super) data: &'static str,
+    pub(super) data: String,
     pub(super) trained: Result<Value, String>,
     pub(super) training_took: Duration,
     pub(super) predicted: Result<Value, String>,
     pub(super) prediction_took: Duration,
+    /// Whether its metrics are those of the same rows sent inline, where both were done.
+    pub(super) same_as_inline: Option<bool>,
 }
 
 impl Report {
     pub(super) fn failures(&self) -> usize {
         let models = self.tenants.iter().flat_map(|tenant| &tenant.models);
-        models.map(|model| usize::from(model.trained.is_err()) + usize::from(model.predicted.is_err())).sum()
+        models
+            .map(|model| {
+                let differs = model.same_as_inline == Some(false);
+                [model.trained.is_err(), model.predicted.is_err(), differs]
+                    .map(usize::from)
+                    .iter()
+                    .sum::<usize>()
+            })
+            .sum()
     }
 }
 
-pub(super) async fn run(client: &Client, tokens: &Tokens, folder: &Path) -> Result<Report, BoxError> {
+pub(super) async fn run(
+    client: &Client,
+    tokens: &Tokens,
+    folder: &Path,
+    imported: &[Imported],
+) -> Result<Report, BoxError> {
     let mut tenants = vec![];
     for (name, tenant) in
         [("Tenant A, metropolitan portfolio", TENANT_A), ("Tenant B, regional portfolio", TENANT_B)]
@@ -61,7 +76,7 @@ pub(super) async fn run(client: &Client, tokens: &Tokens, folder: &Path) -> Resu
         }
         tenants.push(TenantReport { name, tenant, token, models });
     }
-    if let Some(tenant) = real_tenant(client, tokens, folder).await? {
+    if let Some(tenant) = real_tenant(client, tokens, folder, imported).await? {
         tenants.push(tenant);
     }
     Ok(Report { tenants })
@@ -78,38 +93,43 @@ fn token(tokens: &Tokens, tenant: &str) -> Result<String, BoxError> {
     Ok(tokens.mint(&new)?)
 }
 
+/// The public data sets twice: sent inline, and read by a SELECT from what was imported of the same files.
 async fn real_tenant(
     client: &Client,
     tokens: &Tokens,
     folder: &Path,
+    imported: &[Imported],
 ) -> Result<Option<TenantReport>, BoxError> {
-    let (ames, credit) = match (real_data::ames(folder), real_data::credit(folder)) {
-        (Ok(ames), Ok(credit)) => (ames, credit),
-        (Err(error), _) | (_, Err(error)) => {
-            say(&format!("Without the public data sets: {error}"));
-            return Ok(None);
-        }
-    };
     let token = token(tokens, TENANT_C)?;
     let mut models = vec![];
-    for (name, data, rows) in [
-        ("cost_forecasting", "Ames house sales, sent inline", ames),
-        ("risk_assessment", "credit data, sent inline", credit),
-    ] {
-        let Some(model_type) = ModelType::parse(name) else { continue };
-        say(&format!("Training {name} on {data}: {} rows", rows.len()));
+    for Imported { set, query } in imported {
+        let Some(model_type) = ModelType::parse(set.model_type) else { continue };
+        let rows = set.rows(folder)?;
         let features = rows.first().cloned().unwrap_or_default();
+        let name = set.model_type;
+        say(&format!("Training {name} on {}: {} rows, inline and by SELECT", set.file, rows.len()));
         let train = json!({ "tenant_id": TENANT_C, "model_type": name, "data": rows });
-        models.push(model(client, &token, model_type, data, train, features).await?);
+        let data = if set.file == AMES.file { "Ames house sales" } else { "credit data" };
+        let inline =
+            model(client, &token, model_type, format!("{data}, sent inline"), train, features.clone())
+                .await?;
+        let train = json!({ "tenant_id": TENANT_C, "model_type": name, "training_data_query": query });
+        let what = format!("{data}, imported: SELECT ... FROM {}", set.table);
+        let mut selected = model(client, &token, model_type, what, train, features).await?;
+        if let (Ok(inline), Ok(selected_answer)) = (&inline.trained, &selected.trained) {
+            selected.same_as_inline = Some(inline["metrics"] == selected_answer["metrics"]);
+        }
+        models.extend([inline, selected]);
     }
-    Ok(Some(TenantReport { name: "Tenant C, public data sets", tenant: TENANT_C, token, models }))
+    let name = "Tenant C, public data sets";
+    Ok((!models.is_empty()).then_some(TenantReport { name, tenant: TENANT_C, token, models }))
 }
 
 async fn model(
     client: &Client,
     token: &str,
     model_type: ModelType,
-    data: &'static str,
+    data: impl Into<String>,
     train: Value,
     features: Map<String, Value>,
 ) -> Result<ModelReport, BoxError> {
@@ -123,7 +143,8 @@ async fn model(
     };
     Ok(ModelReport {
         model_type,
-        data,
+        data: data.into(),
+        same_as_inline: None,
         training_took: trained.took,
         prediction_took: predicted.took,
         trained: check(trained.status, trained.body),

@@ -1,6 +1,9 @@
 //! What a query may name, and how large it may be.
 
-use crate::catalog;
+use crate::{
+    catalog,
+    storage::imported_tables::{self, ImportedTable},
+};
 
 /// The relations that a query may read, and its limits.
 #[derive(Debug, Clone, Default)]
@@ -16,8 +19,10 @@ pub struct Policy {
 pub struct Relation {
     /// Its schema.
     pub schema: String,
-    /// Its name.
+    /// What a query calls it.
     pub name: String,
+    /// Its name in the database, which a query cannot use if it is another one.
+    pub table: String,
     /// The columns that a query may name.
     pub columns: Vec<String>,
 }
@@ -43,10 +48,26 @@ impl Default for Limits {
 }
 
 impl Policy {
-    /// Schema and name of every relation.
+    /// Schema and name in the database of every relation.
     #[must_use]
     pub fn tables(&self) -> Vec<(&str, &str)> {
-        self.relations.iter().map(|relation| (relation.schema.as_str(), relation.name.as_str())).collect()
+        self.relations.iter().map(|relation| (relation.schema.as_str(), relation.table.as_str())).collect()
+    }
+
+    /// The policy with a tenant's own tables besides.
+    #[must_use]
+    pub fn with_imported(mut self, tables: impl IntoIterator<Item = ImportedTable>) -> Self {
+        self.relations.extend(tables.into_iter().map(|table| {
+            let own = ["tenant_id", imported_tables::ROW_NUMBER].map(str::to_owned);
+            let columns = table.columns.into_iter().map(|column| column.name);
+            Relation {
+                schema: imported_tables::SCHEMA.to_owned(),
+                name: table.name,
+                table: table.physical_name,
+                columns: own.into_iter().chain(columns).collect(),
+            }
+        }));
+        self
     }
 
     /// The record tables of the catalog.
@@ -59,6 +80,7 @@ impl Policy {
             Relation {
                 schema: "public".into(),
                 name: model_type.table.into(),
+                table: model_type.table.into(),
                 columns: columns.map(Into::into).collect(),
             }
         });

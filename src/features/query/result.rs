@@ -10,11 +10,11 @@ use crate::{
         },
         schema::numbered,
     },
-    storage::ResultColumn,
+    storage::{ResultColumn, imported_tables::ROW_NUMBER},
 };
 
 /// Columns that describe a row, or only number it.
-const NOT_FEATURES: [&str; 3] = ["tenant_id", "entity_id", "id"];
+const NOT_FEATURES: [&str; 4] = ["tenant_id", "entity_id", "id", ROW_NUMBER];
 /// When the row was observed.
 const TIME: &str = "observed_at";
 /// The target, if the catalog's name is not there.

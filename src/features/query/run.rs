@@ -18,7 +18,9 @@ use crate::{
         postgres::{columns::Columns, copy::CopyDecoder},
         table::ColumnValues,
     },
-    storage::{ConnectConfig, Database, QueryDatabase, QueryFailure, QueryLimits, QuerySession},
+    storage::{
+        ConnectConfig, Database, QueryDatabase, QueryFailure, QueryLimits, QuerySession, imported_tables,
+    },
 };
 
 /// The server's own limit comes a little before ours, so that the caller gets its word as a rule.
@@ -80,6 +82,8 @@ pub struct QueryStats {
 #[derive(Debug, Clone)]
 pub struct TenantQuery {
     database: QueryDatabase,
+    /// Knows the tenant's own tables.
+    service: Database,
     policy: Policy,
     config: QueryConfig,
 }
@@ -93,7 +97,7 @@ impl TenantQuery {
             acquire_timeout: config.acquire_timeout,
             statement_timeout: config.timeout,
         };
-        Self { database: QueryDatabase::new(connect, service, limits), policy, config }
+        Self { database: QueryDatabase::new(connect, service.clone(), limits), service, policy, config }
     }
 
     /// Checks and runs the query on behalf of the tenant whose scope is open. The columns of the
@@ -109,7 +113,8 @@ impl TenantQuery {
     pub async fn run(&self, request: Request<'_>) -> Result<(FeatureTable, QueryStats)> {
         let tenant = tenant::current()?;
         let mut audit = Audit::begin(tenant, request.user_id, check::hash(request.text));
-        let checked = CheckedQuery::parse(request.text, &self.policy)
+        let policy = self.policy().await.map_err(|error| audit.ends("error", error.code(), error))?;
+        let checked = CheckedQuery::parse(request.text, &policy)
             .map_err(|refusal| audit.ends("refused", refusal.kind, refusal.into()))?;
         let limit = self.config.timeout + GRACE;
         let work = self.load(tenant, &checked, request.model_type, &mut audit);
@@ -134,6 +139,12 @@ impl TenantQuery {
                 Err(audit.ends("failed", refusal.kind, refusal.into()))
             }
         }
+    }
+
+    /// What the tenant whose scope is open may read. Its tables may come and go while the service runs.
+    async fn policy(&self) -> Result<Policy> {
+        let mut transaction = self.service.tenant_snapshot("query_policy").await?;
+        Ok(self.policy.clone().with_imported(imported_tables::list(&mut transaction).await?))
     }
 
     async fn load(

@@ -24,7 +24,13 @@ async fn the_first_run_creates_and_the_second_changes_nothing() {
     assert!(first.created_database);
     assert_eq!(
         first.applied,
-        ["0001 platform tables", "0002 record tables", "0003 tenant queries", "0005 data digest"]
+        [
+            "0001 platform tables",
+            "0002 record tables",
+            "0003 tenant queries",
+            "0004 imported tables",
+            "0005 data digest",
+        ]
     );
     let second = migrate(&owner, &service_login()).await.expect("migrates");
     assert!(!second.created_database);

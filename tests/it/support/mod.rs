@@ -2,6 +2,7 @@
 //! end fails the test that leaves something unfinished.
 
 pub mod database;
+pub mod imports;
 mod panics;
 pub mod servers;
 

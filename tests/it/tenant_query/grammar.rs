@@ -58,7 +58,7 @@ pub(crate) struct Grammar {
     names: usize,
 }
 
-const TABLES: [(&str, &[(&str, Type)]); 3] = [
+const TABLES: [(&str, &[(&str, Type)]); 4] = [
     (
         "cost_records",
         &[
@@ -95,7 +95,20 @@ const TABLES: [(&str, &[(&str, Type)]); 3] = [
             ("roi", Type::Number),
         ],
     ),
+    // Imported by tenant A; `world` knows where it lies.
+    (
+        IMPORTED,
+        &[
+            ("import_row", Type::Number),
+            ("price", Type::Number),
+            ("rooms", Type::Number),
+            ("kind", Type::Text),
+            ("sold", Type::Time),
+        ],
+    ),
 ];
+
+const IMPORTED: &str = "houses";
 
 impl Grammar {
     pub(crate) fn statement(seed: u64) -> String {
@@ -263,7 +276,8 @@ impl Grammar {
         let (table, columns) = TABLES[self.random.below(TABLES.len())];
         let columns = columns.iter().map(|(name, kind)| ((*name).to_owned(), *kind)).collect();
         self.scope.push(Source { alias: alias.clone(), columns });
-        let schema = if self.random.one_in(5) { "public." } else { "" };
+        let own = if table == IMPORTED { "tenant_data." } else { "public." };
+        let schema = if self.random.one_in(5) { own } else { "" };
         format!("{schema}{table} {alias}")
     }
 

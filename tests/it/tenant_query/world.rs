@@ -12,7 +12,10 @@ use binah_ml::{
         FeatureTable,
         query::{CheckedQuery, Policy, QueryConfig, QueryStats, Request, TenantQuery},
     },
-    storage::{self, ConnectConfig},
+    storage::{
+        self, ConnectConfig,
+        imported_tables::{ImportedTable, TableColumn},
+    },
 };
 use futures::TryStreamExt;
 use sqlx::{AssertSqlSafe, Column, PgConnection, Row, TypeInfo, ValueRef, raw_sql};
@@ -20,7 +23,13 @@ use sqlx::{AssertSqlSafe, Column, PgConnection, Row, TypeInfo, ValueRef, raw_sql
 use crate::support::{
     self, TENANT_A, TENANT_B, TestDatabase,
     database::{connect, query_login, service_login},
+    imports,
 };
+
+/// Where the imported tables of the tenants lie: here the names are known, as if somebody had guessed them.
+pub(crate) const HOUSES_A: &str = "t_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+const HOUSES_B: &str = "t_bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+const SECRETS_B: &str = "t_b0000000000000000000000000000000";
 
 /// Stands in every text of the other tenant, and 4242 in every number.
 pub(crate) const CANARIES: [&str; 2] = ["CANARY", "4242"];
@@ -75,7 +84,15 @@ impl World {
         for (_, table) in &tables {
             database.as_owner(&format!("ALTER TABLE {table} SET (autovacuum_enabled = off)")).await;
         }
+        import(&database, tenant_a(), "houses", HOUSES_A, HOUSES).await;
+        database.as_owner(&format!("TRUNCATE tenant_data.{HOUSES_A}")).await;
         database.as_owner(&records('a', rows, OWN)).await;
+        if !others.is_empty() {
+            // The other tenant has a table of the same name, and one of a name that only it has.
+            let houses = "price,kind,secret\n4242,CANARY[(,CANARY[(1\n-4242,CANARY,CANARY[(2\n";
+            import(&database, tenant_b(), "houses", HOUSES_B, houses).await;
+            import(&database, tenant_b(), "secrets", SECRETS_B, "secret\nCANARY[(3\n").await;
+        }
         database.as_owner(others).await;
         let connect = database.owner.with_login(query_login());
         let query = TenantQuery::new(&connect, database.service(), policy, config);
@@ -141,6 +158,21 @@ impl World {
     }
 }
 
+/// The first rows of the table that both tenants call `houses`; of tenant A they are replaced.
+const HOUSES: &str = "price,rooms,kind,sold\n1.5,3,flat,2024-01-01T00:00:00Z\n";
+
+async fn import(database: &TestDatabase, tenant: TenantId, name: &str, physical: &str, text: &str) {
+    imports::import_text(&database.owner, tenant, name, text).await.expect("imports");
+    let drawn = imports::physical(&database.owner, tenant, name).await;
+    database
+        .as_owner(&format!(
+            "ALTER TABLE {drawn} RENAME TO {physical};
+             ALTER TABLE tenant_data.{physical} SET (autovacuum_enabled = off);
+             UPDATE imported_tables SET physical_name = '{physical}' WHERE tenant_id = '{tenant}' AND name = '{name}'"
+        ))
+        .await;
+}
+
 pub(crate) struct Session {
     connection: PgConnection,
     begin: String,
@@ -204,14 +236,31 @@ async fn rows(connection: &mut PgConnection, sql: &str) -> Result<Vec<String>, S
     }
 }
 
-/// The text as the database alone gets it: as the user wrote it.
+/// The text as the database alone gets it: as the user wrote it, but for the names that only the first layer knows.
 pub(crate) fn raw(text: &str) -> String {
-    text.replace(":tenant_id", &format!("'{}'::uuid", tenant_a().uuid()))
+    let text = text.replace(":tenant_id", &format!("'{}'::uuid", tenant_a().uuid()));
+    text.replace("tenant_data.houses", "houses").replace("houses", &format!("tenant_data.{HOUSES_A}"))
 }
 
 /// The text as the first layer writes it.
 pub(crate) fn checked(text: &str) -> Result<String, &'static str> {
-    CheckedQuery::parse(text, &Policy::records())
+    let column =
+        |(name, sql_type): (&str, &str)| TableColumn { name: name.into(), sql_type: sql_type.into() };
+    let houses = ImportedTable {
+        name: "houses".into(),
+        physical_name: HOUSES_A.into(),
+        columns: [
+            ("price", "double precision"),
+            ("rooms", "bigint"),
+            ("kind", "text"),
+            ("sold", "timestamptz"),
+        ]
+        .map(column)
+        .into(),
+        rows: 0,
+        imported_at: chrono::DateTime::UNIX_EPOCH,
+    };
+    CheckedQuery::parse(text, &Policy::records().with_imported([houses]))
         .map(|checked| checked.sql(tenant_a().uuid()))
         .map_err(|refusal| refusal.kind)
 }
@@ -247,7 +296,8 @@ pub(crate) const CANARY: Values = Values {
     number: "(ARRAY[0, -424242.0, 4.242e307, 'NaN', 'Infinity']::float8[])[i % 5 + 1]",
 };
 
-/// Inserts `n` rows of the tenant into every record table.
+/// Inserts `n` rows of the tenant into every record table, and into the table that tenant A imported: there the wall
+/// must hold even if rows went astray.
 pub(crate) fn records(tenant: char, n: u32, values: Values) -> String {
     let Values { entity, kind, year, number } = values;
     let tenant = tenant_of(tenant).uuid();
@@ -261,6 +311,8 @@ pub(crate) fn records(tenant: char, n: u32, values: Values) -> String {
          INSERT INTO roi_records (tenant_id, entity_id, observed_at, purchase_price, annual_revenue, operating_expenses, property_type, market_growth_rate, roi)
              SELECT {row}, {number}, {number}, {number}, {kind}, {number}, {number} {from};
          INSERT INTO property_metrics (tenant_id, entity_id, observed_at, monthly_revenue, occupancy_rate, maintenance_cost, tenant_turnover)
-             SELECT {row}, {number}, {number}, {number}, {number} {from};"
+             SELECT {row}, {number}, {number}, {number}, {number} {from};
+         INSERT INTO tenant_data.{HOUSES_A} (tenant_id, import_row, price, rooms, kind, sold)
+             SELECT '{tenant}', i, {number}, {year}, {kind}, timestamptz '2024-01-01' + i * interval '1 day' {from};"
     )
 }

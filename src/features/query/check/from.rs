@@ -130,7 +130,7 @@ impl Translator<'_> {
             self.defines(column, span)?;
         }
         let columns: Vec<String> = relation.columns.iter().map(|column| quoted(column)).collect();
-        let source = format!("{}.{}", quoted(&relation.schema), quoted(&relation.name));
+        let source = format!("{}.{}", quoted(&relation.schema), quoted(&relation.table));
         self.put(&format!("(SELECT {} FROM {source} WHERE tenant_id =", columns.join(", ")));
         self.put_tenant();
         self.put(")");

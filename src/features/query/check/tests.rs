@@ -73,6 +73,7 @@ fn the_text_is_written_anew() {
     let relation = Relation {
         schema: "public".into(),
         name: "sales".into(),
+        table: "sales".into(),
         columns: vec!["year".into(), "tenant_id".into()],
     };
     let policy = Policy { relations: vec![relation], ..Policy::default() };
