@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::trainer::{Task, Trained};
 use crate::{
-    features::schema,
+    features::{join::JoinReport, schema},
     registry::ModelRecord,
     tracking::{ArtifactFile, Feature, FeatureKind, Flavor, ModelFolder, TrainingRun},
 };
@@ -27,6 +27,9 @@ pub(super) fn message(task: &Task, trained: &Trained, record: &ModelRecord, trac
     );
     if trained.dropped_rows > 0 {
         let _ = write!(text, "; {} unusable rows left out", trained.dropped_rows);
+    }
+    if let Some(join) = &trained.origin.join {
+        let _ = write!(text, "; {join}");
     }
     if !tracked {
         text.push_str("; tracking is pending: MLflow could not be reached");
@@ -60,7 +63,7 @@ pub(super) fn training_run(task: &Task, trained: &Trained, record: &ModelRecord)
             .collect(),
         tags: vec![
             ("family".to_owned(), task.model_type.family.name().to_owned()),
-            ("data_source".to_owned(), task.source.to_owned()),
+            ("data_source".to_owned(), trained.origin.source.to_owned()),
         ],
         note: Some(note(task, trained, record)),
         dataset: None,
@@ -79,10 +82,26 @@ fn params(task: &Task, trained: &Trained) -> Vec<(String, String)> {
         ("n_validation", trained.n_validation.to_string()),
         ("n_features", trained.model.schema.features.len().to_string()),
         ("dropped_rows", trained.dropped_rows.to_string()),
-        ("data_source", task.source.to_owned()),
+        ("data_source", trained.origin.source.to_owned()),
     ];
     let hyperparameters = task.params.as_map().iter().map(|(name, value)| (name.clone(), plain(value)));
-    own.into_iter().map(|(name, value)| (name.to_owned(), value)).chain(hyperparameters).collect()
+    let own = own.into_iter().chain(trained.origin.join.iter().flat_map(join_params));
+    own.map(|(name, value)| (name.to_owned(), value)).chain(hyperparameters).collect()
+}
+
+/// What each side gave.
+fn join_params(join: &JoinReport) -> [(&'static str, String); 8] {
+    [
+        ("rows_postgres", join.rows_postgres),
+        ("rows_neo4j", join.rows_neo4j),
+        ("rows_joined", join.rows_joined),
+        ("rows_both", join.rows_both),
+        ("cells_postgres", join.cells_postgres),
+        ("cells_neo4j", join.cells_neo4j),
+        ("cells_missing", join.cells_missing),
+        ("cells_both", join.cells_both),
+    ]
+    .map(|(name, count)| (name, count.to_string()))
 }
 
 /// A value as MLflow's Python client would write it.
