@@ -47,7 +47,8 @@ async fn against_a_real_server() {
     let tenants = [small(TenantProfile::metropolitan()), small(TenantProfile::regional())];
     let graphs = tenants.each_ref().map(|profile| graph::generate(profile, 7));
     for graph in &graphs {
-        load(&options, graph).await.expect("loaded");
+        assert!(load(&options, graph).await.expect("loaded") > 0);
+        assert_eq!(load(&options, graph).await.expect("looked"), 0, "it is there already");
     }
     source(&options).verify().await.expect("the server calls ours read-only");
 
@@ -91,7 +92,8 @@ async fn hostile_relationships(options: &GraphOptions, tenants: &[TenantProfile;
         statement: statement.replace("$a", &format!("'{a}'")).replace("$b", &format!("'{b}'")),
         rows: vec![],
     });
-    loader::write(options, batches).await.expect("written");
+    let session = Session::open(options).expect("address");
+    loader::write(&session, batches).await.expect("written");
 }
 
 /// Node property behind each feature of the default templates.
