@@ -35,7 +35,7 @@ pub struct Sources {
     pub queries: Option<TenantQuery>,
     /// The graph; `None`: switched off.
     pub graph: Option<GraphSource>,
-    /// Most rows of one training.
+    /// Most rows that a training takes from the record table.
     pub max_rows: usize,
 }
 
