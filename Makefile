@@ -3,28 +3,30 @@
 # The Python environment with MLflow, libxgboost and PostgreSQL; and cargo-deny.
 DEPS  ?= $(CURDIR)/.deps
 TOOLS ?= $(abspath $(DEPS)/../.tools)
+# Neo4j for the demo and the tests.
+NEO4J_DEV ?= $(abspath $(DEPS)/../.neo4j)
 # What the demo keeps between runs.
 DATA  ?= $(CURDIR)/data
 # Arguments of `make demo`, such as ARGS=--exit.
 ARGS  ?=
-export DEPS
+export DEPS NEO4J_DEV
 
 TARGET     := $(or $(CARGO_TARGET_DIR),target)
 CARGO_DENY := $(TOOLS)/bin/cargo-deny
 CARGO_DENY_VERSION := 0.20.2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench canary fuzz check audit deps clean-data
+.PHONY: help demo test bench canary fuzz check audit deps neo4j-dev clean-data
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: deps ## Train and predict for two sample tenants; stays up until Ctrl-C (ARGS=--exit: stops after the summary)
+demo: deps neo4j-dev ## Train and predict for two sample tenants; stays up until Ctrl-C (ARGS=--exit: stops after the summary)
 	@echo "==> Building the service (release): minutes the first time, seconds afterwards"
 	@cargo build --release
 	@exec $(TARGET)/release/binah-ml demo $(ARGS)
 
-test: deps ## Run all tests, against real Postgres and MLflow
+test: deps neo4j-dev ## Run all tests, against real Postgres, MLflow and Neo4j
 	cargo test --all
 
 fuzz: deps ## 100,000 random statements against the isolation of training_data_query (FUZZ_SEED, FUZZ_STATEMENTS)
@@ -33,7 +35,7 @@ fuzz: deps ## 100,000 random statements against the isolation of training_data_q
 canary: deps ## 100,000 requests of 50 tenants, and a search for canaries in all that leaves (CANARY_REQUESTS, CANARY_SEED)
 	cargo test --release --test it -- --ignored --nocapture no_canary_leaves_in_a_hundred_thousand
 
-bench: deps ## Run the benchmarks
+bench: deps neo4j-dev ## Run the benchmarks
 	cargo bench
 
 check: deps $(CARGO_DENY) ## Formatting, lints, licences and sources of dependencies, documentation
@@ -47,6 +49,9 @@ audit: $(CARGO_DENY) ## Known vulnerabilities of dependencies (fetches the advis
 
 deps: ## Install what the demo and the tests need beside Rust into DEPS
 	@scripts/deps.sh
+
+neo4j-dev: ## Fetch Neo4j for the demo and the tests into NEO4J_DEV, with Java and Maven where they lack
+	@deploy/neo4j-dev/fetch.sh
 
 clean-data: ## Remove the demo's databases, models and logs
 	@pid=$$(head -n 1 "$(DATA)/postgres/cluster/postmaster.pid" 2>/dev/null); \

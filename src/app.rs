@@ -13,18 +13,24 @@ use crate::{
     auth::Tokens,
     config::Config,
     error::{BoxError, Error, Result},
-    features::query::{Policy, QueryConfig, TenantQuery},
+    features::{
+        neo4j::{GraphSource, OpenError},
+        query::{Policy, QueryConfig, TenantQuery},
+    },
     http::{self, AppState, Readiness, Services},
     inference::{ModelCache, Predictor},
     registry::{ArtifactStore, Registry},
     storage::{Database, privileges},
+    tls,
     tracking::Tracker,
-    training::{Rooms, Trainer},
+    training::{Rooms, Sources, Trainer},
     xgboost::LazyLibrary,
 };
 
 /// How often the background looks at the database for `/health/ready`.
 const DATABASE_CHECK: Duration = Duration::from_secs(2);
+/// How long the start waits for Neo4j.
+const GRAPH_CHECK: Duration = Duration::from_secs(10);
 
 /// The service, ready to be served.
 pub struct App {
@@ -41,17 +47,19 @@ impl std::fmt::Debug for App {
 
 impl App {
     /// Puts the rooms together. Waits for no dependency: a database that is down makes the service
-    /// not ready, it does not keep it from starting.
+    /// not ready, it does not keep it from starting; a graph that is down is asked when it is needed.
     ///
     /// # Errors
-    /// For a setting that cannot work, and in production for a login that row-level security does
-    /// not bind.
+    /// For a setting or a Cypher template that cannot work, and in production for a login that row-level
+    /// security does not bind.
     pub async fn build(config: Config, prometheus: PrometheusHandle) -> Result<Self> {
+        tls::install_provider();
         warn_of_settings(&config);
+        let graph = graph(&config).await.map_err(Error::internal)?;
         let database = Database::new(&config.postgres.service(), &config.postgres.pool());
         let readiness = Arc::new(Readiness::default());
         check_login(&config, &database, &readiness).await?;
-        let services = services(&config, &database, readiness, prometheus)?;
+        let services = services(&config, &database, graph, readiness, prometheus)?;
         Ok(Self { state: AppState::new(services), database, config })
     }
 
@@ -100,6 +108,7 @@ impl App {
 pub(crate) fn services(
     config: &Config,
     database: &Database,
+    graph: Option<GraphSource>,
     readiness: Arc<Readiness>,
     prometheus: PrometheusHandle,
 ) -> Result<Services> {
@@ -111,9 +120,14 @@ pub(crate) fn services(
         &config.training,
         Rooms {
             database: database.clone(),
-            queries: config.postgres.query().map(|connect| {
-                TenantQuery::new(&connect, database.clone(), Policy::records(), QueryConfig::default())
-            }),
+            sources: Sources {
+                database: database.clone(),
+                queries: config.postgres.query().map(|connect| {
+                    TenantQuery::new(&connect, database.clone(), Policy::records(), QueryConfig::default())
+                }),
+                graph,
+                max_rows: config.training.max_rows,
+            },
             registry: registry.clone(),
             cache: cache.clone(),
             tracker,
@@ -140,12 +154,36 @@ fn warn_of_settings(config: &Config) {
         );
     }
     // What is set and has no effect would otherwise look as if it worked.
-    if config.neo4j.is_some() {
-        tracing::warn!("NEO4J_URI is set, and this build does not read Neo4j yet");
+    if config.neo4j.is_none() && config.cypher_templates.is_some() {
+        tracing::warn!("CYPHER_TEMPLATES_DIR is set, and NEO4J_URI is not: no template will run");
     }
     if config.retrain.enabled {
         tracing::warn!("AUTO_RETRAIN is set, and this build does not retrain by itself yet");
     }
+}
+
+/// The graph with its templates checked. Whether the server takes them for read-only is asked now if it is
+/// there, else before each is run.
+async fn graph(config: &Config) -> Result<Option<GraphSource>, OpenError> {
+    let Some(options) = config.graph() else {
+        tracing::info!("Neo4j is off (NEO4J_URI is empty): trainings read Postgres alone");
+        return Ok(None);
+    };
+    let graph = GraphSource::open(&options)?;
+    let names = graph.names().collect::<Vec<_>>().join(", ");
+    match tokio::time::timeout(GRAPH_CHECK, graph.verify()).await {
+        Ok(Ok(())) => tracing::info!(uri = options.uri, templates = names, "Neo4j"),
+        Ok(Err(OpenError::Unavailable(error))) => {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                uri = options.uri,
+                "Neo4j is not there yet"
+            );
+        }
+        Ok(Err(error)) => return Err(error),
+        Err(_) => tracing::warn!(uri = options.uri, "Neo4j does not answer yet"),
+    }
+    Ok(Some(graph))
 }
 
 /// Production refuses a login that row-level security does not bind; elsewhere it is a warning.

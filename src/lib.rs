@@ -21,6 +21,7 @@ pub mod jobs;
 pub mod registry;
 pub mod storage;
 pub mod telemetry;
+pub mod tls;
 pub mod tracking;
 pub mod training;
 pub mod xgboost;

@@ -46,6 +46,7 @@ pub(crate) fn run() -> ExitCode {
     let cli = Cli::parse();
     // The doctor's 1 says that isolation is broken.
     let failure = if matches!(cli.command, Some(Command::Doctor(_))) { 2 } else { 1 };
+    binah_ml::tls::install_provider();
     match Config::from_env().map_err(Into::into).and_then(|config| dispatch(cli, config)) {
         Ok(status) => status,
         Err(error) => {

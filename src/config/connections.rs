@@ -2,6 +2,7 @@
 
 use super::{Config, ConfigError, MlflowConfig, PostgresConfig};
 use crate::{
+    features::neo4j::GraphOptions,
     http::{AllowedOrigins, HttpConfig},
     storage::{ConnectConfig, Login, PoolConfig},
     tracking::{ClientConfig, TrackerConfig},
@@ -81,6 +82,17 @@ impl Config {
             tenant_isolation_enabled: self.tenant_isolation,
             ..HttpConfig::default()
         }
+    }
+
+    /// The graph that trainings read, if there is one.
+    #[must_use]
+    pub fn graph(&self) -> Option<GraphOptions> {
+        let options = GraphOptions::from(self.neo4j.as_ref()?);
+        Some(GraphOptions {
+            max_rows: self.training.max_rows,
+            templates: self.cypher_templates.clone(),
+            ..options
+        })
     }
 
     /// Where libxgboost may lie.

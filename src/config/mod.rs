@@ -4,6 +4,7 @@
 //! it. Secrets are [`SecretString`]s and never printed.
 
 mod connections;
+mod neo4j;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ use std::{path::PathBuf, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
 
+pub use neo4j::Neo4jConfig;
 pub use settings::ConfigError;
 use settings::Settings;
 
@@ -45,6 +47,8 @@ pub struct Config {
     pub mlflow: MlflowConfig,
     /// The graph database; `None` when it is switched off.
     pub neo4j: Option<Neo4jConfig>,
+    /// The operator's Cypher templates, `<name>.cypher` files.
+    pub cypher_templates: Option<PathBuf>,
     /// Where model files are kept: a folder, or a URL that begins with `s3://`, `gs://`, `az://`.
     pub model_registry_path: String,
     /// Most bytes of models that are kept in memory to predict with.
@@ -143,17 +147,6 @@ pub struct MlflowConfig {
     pub wait: Duration,
 }
 
-/// The graph database.
-#[derive(Debug, Clone)]
-pub struct Neo4jConfig {
-    /// `bolt://` or `neo4j://` address.
-    pub uri: String,
-    /// Login.
-    pub user: String,
-    /// Its password.
-    pub password: SecretString,
-}
-
 /// How trainings share the machine.
 #[derive(Debug, Clone)]
 pub struct TrainingConfig {
@@ -220,7 +213,8 @@ impl Config {
             tenant_isolation: tenant_isolation(&settings, environment)?,
             postgres: postgres(&settings, environment)?,
             mlflow: mlflow(&settings)?,
-            neo4j: neo4j(&settings)?,
+            neo4j: Neo4jConfig::read(&settings)?,
+            cypher_templates: settings.get("CYPHER_TEMPLATES_DIR").map(PathBuf::from),
             model_registry_path: settings.text("MODEL_REGISTRY_PATH", "./data/models"),
             model_cache_bytes: settings.parse("MODEL_CACHE_BYTES", 512 << 20)?,
             training: TrainingConfig {
@@ -349,21 +343,6 @@ fn mlflow(settings: &Settings<'_>) -> Result<MlflowConfig, ConfigError> {
         insecure_tls: settings.flag("MLFLOW_TRACKING_INSECURE_TLS", false)?,
         wait: Duration::from_secs(settings.parse("MLFLOW_WAIT_SECONDS", 10)?),
     })
-}
-
-fn neo4j(settings: &Settings<'_>) -> Result<Option<Neo4jConfig>, ConfigError> {
-    let Some(uri) = settings.get("NEO4J_URI") else { return Ok(None) };
-    if !["bolt://", "bolt+s://", "neo4j://", "neo4j+s://"].iter().any(|scheme| uri.starts_with(scheme)) {
-        return Err(ConfigError::new(
-            "NEO4J_URI",
-            "must begin with bolt://, bolt+s://, neo4j:// or neo4j+s://",
-        ));
-    }
-    Ok(Some(Neo4jConfig {
-        uri,
-        user: settings.text("NEO4J_USER", "neo4j"),
-        password: settings.secret("NEO4J_PASSWORD").unwrap_or_default(),
-    }))
 }
 
 fn schedule(settings: &Settings<'_>) -> Result<String, ConfigError> {

@@ -73,6 +73,7 @@ fn a_bad_value_names_its_setting() {
         ("MLFLOW_TRACKING_URI", "./mlruns"),
         ("MLFLOW_MODEL_NAME", "{model_type}"),
         ("NEO4J_URI", "http://x"),
+        ("NEO4J_QUERY_TIMEOUT_SECONDS", "0"),
         ("CORS_ORIGINS", "localhost"),
         ("LOG_LEVEL", "a=b=c"),
         ("LOG_FORMAT", "xml"),
@@ -80,7 +81,10 @@ fn a_bad_value_names_its_setting() {
         ("TRAINING_SLOTS", "0"),
         ("POSTGRES_MAX_CONNECTIONS", "99999999999"),
     ] {
-        let message = refusal(&[(name, value)]);
+        // Neo4j's settings count where Neo4j is on.
+        let graph = ("NEO4J_URI", "bolt://x");
+        let message =
+            refusal(&if name == graph.0 { vec![(name, value)] } else { vec![graph, (name, value)] });
         assert!(message.starts_with(&format!("{name} ")), "{message}");
         assert!(!message.contains('\n'), "one line: {message}");
     }
@@ -98,4 +102,22 @@ fn secrets_are_not_printed() {
         ])
     );
     assert!(!printed.contains("hush") && !printed.contains(OWN_SECRET.1), "{printed}");
+}
+
+#[test]
+fn the_graph_takes_its_settings_and_the_limit_of_rows() {
+    assert!(config(&[("CYPHER_TEMPLATES_DIR", "t")]).expect("valid").graph().is_none(), "no NEO4J_URI");
+    let graph = config(&[
+        ("NEO4J_URI", "bolt+s://x"),
+        ("NEO4J_CA_FILE", "ca.pem"),
+        ("NEO4J_MAX_CONNECTIONS", "3"),
+        ("NEO4J_CONNECT_TIMEOUT_SECONDS", "5"),
+        ("NEO4J_QUERY_TIMEOUT_SECONDS", "7"),
+        ("TRAINING_MAX_ROWS", "11"),
+        ("CYPHER_TEMPLATES_DIR", "t"),
+    ]);
+    let graph = graph.expect("valid").graph().expect("on");
+    assert_eq!((graph.ca_certificate, graph.templates), (Some("ca.pem".into()), Some("t".into())));
+    assert_eq!((graph.max_connections, graph.max_rows), (3, 11));
+    assert_eq!((graph.connect_timeout.as_secs(), graph.query_timeout.as_secs()), (5, 7));
 }

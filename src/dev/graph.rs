@@ -86,6 +86,12 @@ pub fn generate(profile: &TenantProfile, seed: u64) -> SampleGraph {
 }
 
 impl SampleGraph {
+    /// Whose graph it is; `None` if it is empty.
+    #[must_use]
+    pub fn tenant(&self) -> Option<&str> {
+        self.nodes.values().flatten().find_map(|node| node.get("tenantId")?.as_str())
+    }
+
     /// Statements that load the graph: run them in this order, each once. Indexes come first.
     #[must_use]
     pub fn batches(&self) -> Vec<Batch> {
@@ -97,7 +103,7 @@ impl SampleGraph {
                 nodes.chunks(BATCH).map(|rows| Batch { statement: statement.clone(), rows: rows.to_vec() }),
             );
         }
-        let tenant = self.nodes.values().flatten().find_map(|node| node.get("tenantId")).cloned();
+        let tenant = self.tenant();
         let mut kinds: BTreeMap<_, Vec<Map<String, Value>>> = BTreeMap::new();
         for (kind, from, from_id, to, to_id) in &self.relationships {
             let row = json!({"tenantId": tenant, "from": from_id, "to": to_id});

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::guard::Guarded;
 use super::{Durability, Error, Result, create_folder, deps, port};
+use crate::config::Neo4jConfig;
 
 /// Name in messages.
 const SERVER: &str = "the private Neo4j";
@@ -113,6 +114,12 @@ impl PrivateNeo4j {
         &self.password
     }
 
+    /// The settings by which a service finds it.
+    #[must_use]
+    pub fn config(&self) -> Neo4jConfig {
+        Neo4jConfig::new(self.uri(), self.user(), self.password())
+    }
+
     /// Stops the server and waits until nothing of it is left.
     ///
     /// # Errors
@@ -122,9 +129,9 @@ impl PrivateNeo4j {
     }
 }
 
-/// The folder that `make neo4j-dev` fills: `NEO4J_DEV`, else `neo4j` in [`deps`].
+/// The folder that `make neo4j-dev` fills: `NEO4J_DEV`, else `.neo4j` beside [`deps`].
 fn home() -> Result<PathBuf> {
-    let home = std::env::var_os("NEO4J_DEV").map_or_else(|| deps().join("neo4j"), PathBuf::from);
+    let home = std::env::var_os("NEO4J_DEV").map_or_else(|| deps().with_file_name(".neo4j"), PathBuf::from);
     let complete = home.join("classes/PrivateNeo4j.class").is_file();
     home.canonicalize().ok().filter(|_| complete).ok_or_else(|| Error::Missing {
         what: format!("Neo4j in {}", home.display()),
@@ -152,18 +159,12 @@ fn password(folder: &Path) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Neo4jConfig;
     use crate::features::neo4j::{GraphOptions, GraphSource};
 
     async fn start(folder: &Path, durability: Durability) -> PrivateNeo4j {
         let mut neo4j = PrivateNeo4j::start(folder, durability).expect("`make neo4j-dev` was run");
         neo4j.ready(|_| ()).await.expect("ready");
-        let config = Neo4jConfig {
-            uri: neo4j.uri(),
-            user: neo4j.user().to_owned(),
-            password: neo4j.password().to_owned().into(),
-        };
-        let source = GraphSource::open(&GraphOptions::from(&config)).expect("address");
+        let source = GraphSource::open(&GraphOptions::from(&neo4j.config())).expect("address");
         source.verify().await.expect("logged in");
         neo4j
     }

@@ -1,9 +1,11 @@
-//! The sample portfolios in the record tables.
+//! The sample portfolios in the record tables and in the graph.
 
+use super::graph;
 use super::portfolio::{self, CostRecord, Portfolio, PropertyMetrics, RiskRecord, RoiRecord, TenantProfile};
 use crate::{
     Result,
     catalog::ModelType,
+    features::neo4j::{self, GraphOptions, OpenError},
     storage::{
         Database,
         records::{self, Cell, Record},
@@ -36,6 +38,15 @@ pub async fn load(database: &Database, profile: &TenantProfile) -> Result<u64> {
     }
     transaction.commit().await?;
     Ok(loaded)
+}
+
+/// Makes the same portfolio's graph all that the profile's tenant has in Neo4j. Returns how many nodes
+/// were written: none where it is there already.
+///
+/// # Errors
+/// [`OpenError`] when Neo4j is down.
+pub async fn load_graph(options: &GraphOptions, profile: &TenantProfile) -> Result<usize, OpenError> {
+    neo4j::load(options, &graph::generate(profile, SEED)).await
 }
 
 /// A record in the catalog's column order.

@@ -6,7 +6,9 @@
 //!   have is Postgres's. Missing on both sides stays missing.
 //! - Neo4j rows of an entity that Postgres does not know are rows of their own, completed from their
 //!   entity's graph values in the same way, the target excepted.
-//! - With a target, rows that have none are left out; an unsupervised model keeps all rows.
+//! - With a target, rows that have none are left out. An unsupervised model keeps every Postgres row, and
+//!   those of Neo4j with a value in at least half of Postgres's columns: it would take the gaps of a node that
+//!   is no observation for a pattern.
 //! - Columns: Postgres's in their order, then those that Neo4j alone has. One column with numbers on one
 //!   side and texts on the other is Postgres's alone.
 
@@ -41,7 +43,7 @@ impl std::fmt::Display for JoinReport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
-            "{} rows from {} of Postgres and {} of Neo4j; {} values from Postgres, {} from Neo4j, {} missing",
+            "joined {} rows from {} of Postgres and {} of Neo4j: {} values from Postgres, {} from Neo4j, {} missing",
             self.rows_joined,
             self.rows_postgres,
             self.rows_neo4j,
@@ -122,7 +124,9 @@ fn sources<'a>(
         Source { postgres: Some(row), own: None, neo4j: graph, target: target.unwrap_or(f64::NAN) }
     });
     let known: HashSet<&str> = postgres.entity_ids.iter().map(String::as_str).collect();
-    let of_neo4j = neo4j.entity_ids.iter().enumerate().filter(|(_, id)| !known.contains(id.as_str()));
+    let of_neo4j = neo4j.entity_ids.iter().enumerate().filter(|(row, id)| {
+        !known.contains(id.as_str()) && (supervised || is_observation(&postgres.table, &neo4j.table, *row))
+    });
     let of_neo4j = of_neo4j.map(|(row, id)| Source {
         postgres: None,
         own: Some(row),
@@ -130,6 +134,18 @@ fn sources<'a>(
         target: present(&neo4j.table.target, row).unwrap_or(f64::NAN),
     });
     of_postgres.chain(of_neo4j).filter(|row| !supervised || !row.target.is_nan()).collect()
+}
+
+/// Whether the Neo4j row has a value in at least half of Postgres's columns.
+fn is_observation(postgres: &FeatureTable, neo4j: &FeatureTable, row: usize) -> bool {
+    let has_value = |own: &&Column| {
+        neo4j.columns.iter().any(|other| match &other.values {
+            _ if other.name != own.name => false,
+            ColumnValues::Numeric(values) => !values[row].is_nan(),
+            ColumnValues::Categorical { codes, .. } => codes[row] != MISSING,
+        })
+    };
+    2 * postgres.columns.iter().filter(has_value).count() >= postgres.columns.len()
 }
 
 /// The value, unless it is missing or the side has none at all.

@@ -35,6 +35,9 @@ pub struct Feature {
     /// How its values become numbers.
     #[serde(flatten)]
     pub kind: FeatureKind,
+    /// Whether a request may leave it out, which then means missing: what the graph alone knew in training.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub optional: bool,
 }
 
 /// How the values of a feature become numbers.
@@ -81,10 +84,17 @@ impl FeatureSchema {
                         FeatureKind::Categorical { categories, numbered: numbered(model_type, &column.name) }
                     }
                 };
-                Feature { name: column.name.clone(), kind }
+                Feature { name: column.name.clone(), kind, optional: false }
             })
             .collect();
         Self { features, target, dropped: vec![] }
+    }
+
+    /// Lets requests leave these features out.
+    pub fn make_optional(&mut self, names: &[String]) {
+        for feature in self.features.iter_mut().filter(|feature| names.contains(&feature.name)) {
+            feature.optional = true;
+        }
     }
 
     /// The table's rows as the model takes them. The table's columns must be the schema's.
@@ -121,7 +131,8 @@ impl FeatureSchema {
                 break;
             }
             let path = ["features", feature.name.as_str()];
-            let Some(value) = features.get(&feature.name) else {
+            let value = features.get(&feature.name).or(feature.optional.then_some(&Value::Null));
+            let Some(value) = value else {
                 errors.push(FieldError::body("missing", path, "Field required", echo_object(features)));
                 continue;
             };
@@ -302,7 +313,7 @@ mod tests {
 
     #[test]
     fn a_wide_model_does_not_swell_the_answer() {
-        let feature = |i| Feature { name: format!("f{i}"), kind: FeatureKind::Numeric };
+        let feature = |i| Feature { name: format!("f{i}"), kind: FeatureKind::Numeric, optional: false };
         let wide =
             FeatureSchema { features: (0..1000).map(feature).collect(), target: None, dropped: vec![] };
         let sent: Map<String, Value> = (0..10_000).map(|i| (format!("g{i}"), json!(i))).collect();
@@ -327,8 +338,24 @@ mod tests {
     }
 
     #[test]
+    fn an_optional_feature_may_be_left_out() {
+        let mut schema = schema();
+        schema.make_optional(&["year".into()]);
+        let sent = json!({"property_type": "commercial"});
+        let row = schema.encode(sent.as_object().expect("an object")).expect("valid");
+        assert!(row.values[0].is_nan() && row.values[1] == 0.0);
+        let Err(Error::Invalid(errors)) = schema.encode(&Map::new()) else { panic!("must be refused") };
+        assert_eq!(errors[0].loc, [json!("body"), json!("features"), json!("property_type")]);
+    }
+
+    #[test]
     fn survives_json() {
-        let text = serde_json::to_string(&schema()).expect("serialises");
-        assert_eq!(serde_json::from_str::<FeatureSchema>(&text).expect("parses"), schema());
+        let plain = serde_json::to_string(&schema()).expect("serialises");
+        assert!(!plain.contains("optional"), "models of before read the same");
+        assert_eq!(serde_json::from_str::<FeatureSchema>(&plain).expect("parses"), schema());
+        let mut schema = schema();
+        schema.make_optional(&["year".into()]);
+        let text = serde_json::to_string(&schema).expect("serialises");
+        assert_eq!(serde_json::from_str::<FeatureSchema>(&text).expect("parses"), schema);
     }
 }

@@ -22,6 +22,33 @@ pub struct KeyedTable {
     pub table: FeatureTable,
 }
 
+impl KeyedTable {
+    /// The rows in the order of their entities; those of one entity stay as they are. A graph query's own
+    /// order is nobody's promise, and the same rows are to give the same model.
+    #[must_use]
+    pub fn in_entity_order(mut self) -> Self {
+        let mut order: Vec<usize> = (0..self.table.n_rows).collect();
+        order.sort_by(|&a, &b| self.entity_ids[a].cmp(&self.entity_ids[b]));
+        self.entity_ids = order.iter().map(|&row| std::mem::take(&mut self.entity_ids[row])).collect();
+        for column in &mut self.table.columns {
+            match &mut column.values {
+                ColumnValues::Numeric(values) => reorder(values, &order),
+                ColumnValues::Categorical { codes, .. } => reorder(codes, &order),
+            }
+        }
+        reorder(&mut self.table.target, &order);
+        reorder(&mut self.table.observed_at, &order);
+        self
+    }
+}
+
+/// One entry a row, or none at all.
+fn reorder<T: Copy>(values: &mut Vec<T>, order: &[usize]) {
+    if !values.is_empty() {
+        *values = order.iter().map(|&row| values[row]).collect();
+    }
+}
+
 /// One feature of all rows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Column {
@@ -71,5 +98,33 @@ impl ColumnValues {
             Self::Numeric(values) => values.iter().filter(|value| value.is_nan()).count(),
             Self::Categorical { codes, .. } => codes.iter().filter(|&&code| code == MISSING).count(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_move_as_a_whole() {
+        let kinds =
+            ColumnValues::Categorical { labels: vec!["x".into(), "y".into()], codes: vec![0, 1, 1, MISSING] };
+        let rows = |ids: [&str; 4], kinds, sizes: [f32; 4], target: [f64; 4]| KeyedTable {
+            entity_ids: ids.map(str::to_owned).to_vec(),
+            table: FeatureTable {
+                n_rows: 4,
+                columns: vec![
+                    Column { name: "kind".into(), values: kinds },
+                    Column { name: "size".into(), values: ColumnValues::Numeric(sizes.to_vec()) },
+                ],
+                target: target.to_vec(),
+                observed_at: vec![],
+            },
+        };
+        let unordered = rows(["b", "a", "c", "a"], kinds, [1.0, 2.0, 3.0, 4.0], [10.0, 20.0, 30.0, 40.0]);
+        let moved =
+            ColumnValues::Categorical { labels: vec!["x".into(), "y".into()], codes: vec![1, MISSING, 0, 1] };
+        let ordered = rows(["a", "a", "b", "c"], moved, [2.0, 4.0, 1.0, 3.0], [20.0, 40.0, 10.0, 30.0]);
+        assert_eq!(unordered.in_entity_order(), ordered);
     }
 }

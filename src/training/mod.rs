@@ -5,9 +5,11 @@ pub mod fit;
 pub mod gate;
 mod report;
 pub mod request;
+pub mod source;
 pub mod split;
 pub mod trainer;
 
 pub use gate::Gate;
 pub use request::{SplitKind, TrainOutcome, TrainRequest};
+pub use source::Sources;
 pub use trainer::{Rooms, Trainer};

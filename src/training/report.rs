@@ -10,6 +10,7 @@ use super::trainer::{Task, Trained};
 use crate::{
     features::{
         Feature as FeatureSpec,
+        join::JoinReport,
         pipeline::profile::{NumericProfile, QUANTILES, ValuesProfile},
         schema,
     },
@@ -33,6 +34,9 @@ pub(super) fn message(task: &Task, trained: &Trained, record: &ModelRecord, trac
     );
     if trained.dropped_rows > 0 {
         let _ = write!(text, "; {} unusable rows left out", trained.dropped_rows);
+    }
+    if let Some(join) = &trained.origin.join {
+        let _ = write!(text, "; {join}");
     }
     if !tracked {
         text.push_str("; tracking is pending: MLflow could not be reached");
@@ -66,7 +70,7 @@ pub(super) fn training_run(task: &Task, trained: &Trained, record: &ModelRecord)
             .collect(),
         tags: vec![
             ("family".to_owned(), task.model_type.family.name().to_owned()),
-            ("data_source".to_owned(), task.source.to_owned()),
+            ("data_source".to_owned(), trained.origin.source.to_owned()),
             ("data_digest".to_owned(), trained.digest.to_string()),
         ],
         note: Some(note(task, trained, record)),
@@ -86,19 +90,37 @@ fn params(task: &Task, trained: &Trained) -> Vec<(String, String)> {
         ("n_validation", trained.n_validation.to_string()),
         ("n_features", trained.model.schema.features.len().to_string()),
         ("dropped_rows", trained.dropped_rows.to_string()),
-        ("data_source", task.source.to_owned()),
+        ("data_source", trained.origin.source.to_owned()),
         ("data_digest", trained.digest.to_string()),
     ];
     let hyperparameters = task.params.as_map().iter().map(|(name, value)| (name.clone(), plain(value)));
-    own.into_iter().map(|(name, value)| (name.to_owned(), value)).chain(hyperparameters).collect()
+    let own = own.into_iter().chain(trained.origin.join.iter().flat_map(join_params));
+    own.map(|(name, value)| (name.to_owned(), value)).chain(hyperparameters).collect()
+}
+
+/// What each side gave.
+fn join_params(join: &JoinReport) -> [(&'static str, String); 8] {
+    [
+        ("rows_postgres", join.rows_postgres),
+        ("rows_neo4j", join.rows_neo4j),
+        ("rows_joined", join.rows_joined),
+        ("rows_both", join.rows_both),
+        ("cells_postgres", join.cells_postgres),
+        ("cells_neo4j", join.cells_neo4j),
+        ("cells_missing", join.cells_missing),
+        ("cells_both", join.cells_both),
+    ]
+    .map(|(name, count)| (name, count.to_string()))
 }
 
 /// The rows as MLflow's input: where they came from, never what a query says.
 fn dataset(task: &Task, trained: &Trained) -> Dataset {
     let schema = &trained.model.schema;
     let text = |name: &str, text: &str| (name.to_owned(), text.to_owned());
-    let mut source = vec![text("kind", task.source)];
-    if task.source == "postgres" {
+    let kind = trained.origin.source;
+    let from_records = matches!(kind, "postgres" | "joined");
+    let mut source = vec![text("kind", kind)];
+    if from_records {
         source.push(text("table", task.model_type.table));
     }
     source.extend(task.query_hash.as_deref().map(|hash| text("query_sha256", hash)));
@@ -108,7 +130,7 @@ fn dataset(task: &Task, trained: &Trained) -> Dataset {
         .iter()
         .map(|feature| column(&feature.name, feature.kind != schema::FeatureKind::Numeric));
     Dataset {
-        name: if task.source == "postgres" { task.model_type.table } else { task.source }.to_owned(),
+        name: if from_records { task.model_type.table } else { kind }.to_owned(),
         digest: trained.digest.to_string(),
         source,
         columns: features.chain(schema.target.iter().map(|target| column(target, false))).collect(),

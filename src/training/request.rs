@@ -25,7 +25,7 @@ pub struct TrainRequest {
     pub data: Option<Vec<Row>>,
     /// Target column of inline rows, if it is not the catalog's.
     pub target: Option<String>,
-    /// The tenant's own SELECT.
+    /// The tenant's own SELECT, or `cypher:` and the name of an operator's template.
     pub training_data_query: Option<String>,
 }
 

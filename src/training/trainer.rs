@@ -14,18 +14,17 @@ use super::{
     fit::{FitContext, Fitted, fit},
     gate::Admission,
     report,
+    source::{Loaded, Origin, Sources},
     split::Split,
 };
 use crate::{
     auth::{Caller, TenantId, tenant},
     catalog::{Family, Hyperparameters, ModelType},
     config::TrainingConfig,
-    error::{BoxError, Error, FieldError, Result},
+    error::{BoxError, Error, Result},
     features::{
-        Dataset, FeatureTable, inline,
         pipeline::{DataProfile, RowsDigest},
-        postgres,
-        query::{self, TenantQuery},
+        query,
     },
     forest::codec::native,
     inference::{LoadedModel, ModelCache, model::NATIVE_FILE, request::version_label},
@@ -46,7 +45,6 @@ pub const PROFILE_FILE: &str = "profile.json";
 #[derive(Debug)]
 pub struct Trainer {
     gate: Gate,
-    max_rows: usize,
     jobs: Jobs,
     running: TaskTracker,
     rooms: Rooms,
@@ -55,10 +53,10 @@ pub struct Trainer {
 /// The rooms that a training passes through.
 #[derive(Debug)]
 pub struct Rooms {
-    /// Where the records are.
+    /// Where jobs are noted.
     pub database: Database,
-    /// Runs the SELECTs that tenants write; `None`: switched off.
-    pub queries: Option<TenantQuery>,
+    /// Where the rows come from.
+    pub sources: Sources,
     /// Where versions are kept.
     pub registry: Registry,
     /// What predictions find in memory.
@@ -86,6 +84,8 @@ pub(super) struct Trained {
     pub(super) n_validation: usize,
     pub(super) dropped_rows: usize,
     pub(super) split: SplitKind,
+    /// Where the rows came from.
+    pub(super) origin: Origin,
     /// The first training row, for MLflow's input example.
     pub(super) example: Vec<f32>,
 }
@@ -99,7 +99,6 @@ pub(super) struct Task {
     pub(super) params: Hyperparameters,
     pub(super) validation_split: f64,
     pub(super) seed: u64,
-    pub(super) source: &'static str,
     /// Of the tenant's own query.
     pub(super) query_hash: Option<String>,
     pub(super) started_at: DateTime<Utc>,
@@ -112,13 +111,7 @@ impl Trainer {
     /// If the operating system grants none.
     pub fn new(config: &TrainingConfig, rooms: Rooms) -> Result<Self> {
         let jobs = Jobs::new(rooms.database.clone());
-        Ok(Self {
-            gate: Gate::new(config)?,
-            max_rows: config.max_rows,
-            jobs,
-            running: TaskTracker::new(),
-            rooms,
-        })
+        Ok(Self { gate: Gate::new(config)?, jobs, running: TaskTracker::new(), rooms })
     }
 
     /// Trains a model for the tenant of the open scope. The training goes on when the future is
@@ -128,7 +121,7 @@ impl Trainer {
     /// [`Error::Invalid`] for a bad request or rows that nothing can be learnt from,
     /// [`Error::Busy`] when all slots and the queue are taken.
     pub async fn train(self: &Arc<Self>, caller: &Caller, request: TrainRequest) -> Result<TrainOutcome> {
-        self.check_source(&request)?;
+        self.rooms.sources.choose(&request)?;
         let tenant = tenant::current()?;
         let params = Hyperparameters::check(
             request.model_type,
@@ -171,11 +164,6 @@ impl Trainer {
             params,
             validation_split: request.validation_split,
             seed: request.seed,
-            source: match (&request.data, &request.training_data_query) {
-                (Some(_), _) => "inline",
-                (None, Some(_)) => "query",
-                (None, None) => "postgres",
-            },
             query_hash: request.training_data_query.as_deref().map(query::hash),
             started_at: Utc::now(),
         };
@@ -204,37 +192,11 @@ impl Trainer {
         request: TrainRequest,
         admission: &Admission,
     ) -> Result<TrainOutcome> {
-        let stored = self.read(task, &request).await?;
-        let trained = self.fit(task, request, stored, admission).await?;
+        let loaded = self.rooms.sources.read(&request, &task.caller, task.started_at).await?;
+        let trained = self.fit(task, request, loaded, admission).await?;
         let record = self.register(task, &trained).await?;
         self.rooms.cache.insert(record.tenant, record.id, Arc::clone(&trained.model)).await;
         Ok(self.track(task, &trained, &record).await)
-    }
-
-    /// Rows come from one place; a query only where such queries are switched on.
-    fn check_source(&self, request: &TrainRequest) -> Result<()> {
-        let Some(query) = &request.training_data_query else { return Ok(()) };
-        let (kind, msg) = match (&self.rooms.queries, &request.data) {
-            (Some(_), None) => return Ok(()),
-            (Some(_), Some(_)) => ("value_error", "Send either data or training_data_query"),
-            (None, _) => ("not_available", "training_data_query is switched off here; send rows in data"),
-        };
-        Err(Error::invalid(FieldError::body(kind, ["training_data_query"], msg, json!(query))))
-    }
-
-    /// The rows that are not in the request.
-    async fn read(&self, task: &Task, request: &TrainRequest) -> Result<Option<FeatureTable>> {
-        if request.data.is_some() {
-            return Ok(None);
-        }
-        let table = match (&request.training_data_query, &self.rooms.queries) {
-            (Some(text), Some(queries)) => {
-                let user_id = task.caller.user_id.as_str();
-                queries.run(query::Request { user_id, model_type: task.model_type, text }).await?.0
-            }
-            _ => postgres::load(&self.rooms.database, request.model_type, self.max_rows).await?,
-        };
-        Ok(Some(table))
     }
 
     /// The CPU part, behind the gate.
@@ -242,7 +204,7 @@ impl Trainer {
         &self,
         task: &Task,
         request: TrainRequest,
-        stored: Option<FeatureTable>,
+        loaded: Loaded,
         admission: &Admission,
     ) -> Result<Trained> {
         let model_type = task.model_type;
@@ -253,7 +215,7 @@ impl Trainer {
             Family::RandomForest | Family::IsolationForest => None,
         };
         let work = move || {
-            let dataset = dataset(&request, stored)?;
+            let (dataset, origin) = loaded.dataset(&request)?;
             let split = Split::new(&dataset, request.split, request.validation_split, request.seed)?;
             let context = FitContext { seed: request.seed, threads, library: library.as_deref() };
             let fitted = fit(model_type.family, &params, &dataset, &split, context)?;
@@ -272,6 +234,7 @@ impl Trainer {
                 n_validation: split.validation.len(),
                 dropped_rows: dataset.dropped_rows,
                 split: split.kind,
+                origin,
                 fitted,
                 evaluation,
             })
@@ -341,22 +304,5 @@ impl Trainer {
             warnings: trained.evaluation.warnings.clone(),
             finished_at: Utc::now(),
         }
-    }
-}
-
-/// The rows of the request, or those that were read.
-fn dataset(request: &TrainRequest, stored: Option<FeatureTable>) -> Result<Dataset> {
-    let model_type = request.model_type;
-    let catalog_target = model_type.target.map(|target| target.name);
-    let target = catalog_target.map(|name| request.target.as_deref().unwrap_or(name));
-    match (&request.data, stored) {
-        (Some(rows), _) => {
-            Dataset::new(inline::table(rows, model_type, target)?, model_type, Some("data"), target)
-        }
-        (None, Some(table)) => {
-            let source = request.training_data_query.as_ref().map(|_| "training_data_query");
-            Dataset::new(table, model_type, source, catalog_target)
-        }
-        (None, None) => Err(Error::internal("a training without a source")),
     }
 }

@@ -6,12 +6,13 @@ use std::{
 };
 
 /// Crate or module, and the folders and files below `src/` that alone may name it.
-const WALLS: [(&str, &[&str]); 10] = [
+const WALLS: [(&str, &[&str]); 11] = [
     ("axum", &["http"]),
     ("utoipa", &["http"]),
     ("sqlx", &["storage", "registry", "jobs", "features/postgres"]),
     ("sqlparser", &["features/query"]),
     ("neo4rs", &["features/neo4j"]),
+    ("rustls", &["tls"]),
     ("reqwest", &["tracking", "commands", "dev/mlflow"]),
     ("libloading", &["xgboost"]),
     ("object_store", &["registry"]),

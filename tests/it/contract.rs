@@ -40,3 +40,13 @@ async fn production_answers_as_recorded() {
     let service = trained_service(&[("ENVIRONMENT", "production"), ("JWT_SECRET", secret)]).await;
     replay(&service, secret, "recorded_production.jsonl");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_the_graph_it_answers_as_recorded() {
+    let settings = crate::graph::settings().await;
+    let settings: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    crate::graph::load(&TenantProfile::metropolitan()).await;
+    let service = trained_service(&settings).await;
+    assert!(service.stored_models(TENANT_A).await.contains("market_price_per_sqft"), "the graph was read");
+    replay(&service, binah_ml::config::DEVELOPMENT_SECRET, "recorded.jsonl");
+}

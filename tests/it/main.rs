@@ -1,11 +1,12 @@
-//! The service and its rooms against real servers. One program, so that Postgres and MLflow start
-//! once.
+//! The service and its rooms against real servers. One program, so that Postgres, MLflow
+//! and Neo4j start once.
 
 #![expect(unreachable_pub, reason = "a program, not a library")]
 
 mod architecture;
 mod canary;
 mod contract;
+mod graph;
 mod importing;
 mod predicting;
 mod process;

@@ -9,7 +9,14 @@ use serde_json::Value;
 
 use super::walkthrough::{ModelReport, Report};
 
-pub(super) fn print(report: &Report, base: &str, mlflow: &str, took: Duration) -> io::Result<()> {
+/// Where the servers of the demo are.
+pub(super) struct Addresses<'a> {
+    pub(super) api: &'a str,
+    pub(super) mlflow: &'a str,
+    pub(super) neo4j: Option<&'a str>,
+}
+
+pub(super) fn print(report: &Report, addresses: &Addresses<'_>, took: Duration) -> io::Result<()> {
     let mut out = io::stdout().lock();
     for tenant in &report.tenants {
         writeln!(out, "\n{} ({})", tenant.name, tenant.tenant)?;
@@ -22,9 +29,12 @@ pub(super) fn print(report: &Report, base: &str, mlflow: &str, took: Duration) -
         writeln!(out, "  {}\n    {}", tenant.name, tenant.token)?;
     }
     writeln!(out, "\nAddresses")?;
-    writeln!(out, "  API      {base}")?;
-    writeln!(out, "  API docs {base}/docs")?;
-    writeln!(out, "  MLflow   {mlflow}")?;
+    writeln!(out, "  API      {}", addresses.api)?;
+    writeln!(out, "  API docs {}/docs", addresses.api)?;
+    writeln!(out, "  MLflow   {}", addresses.mlflow)?;
+    if let Some(neo4j) = addresses.neo4j {
+        writeln!(out, "  Neo4j    {neo4j} (user neo4j, password in neo4j/password of the data folder)")?;
+    }
     writeln!(out, "\nReady after {:.1} s, {} failed steps.", took.as_secs_f64(), report.failures())
 }
 

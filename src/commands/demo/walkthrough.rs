@@ -55,12 +55,15 @@ impl Report {
     }
 }
 
+/// `graph`: whether the service joins the records with Neo4j.
 pub(super) async fn run(
     client: &Client,
     tokens: &Tokens,
     folder: &Path,
     imported: &[Imported],
+    graph: bool,
 ) -> Result<Report, BoxError> {
+    let stored = if graph { "stored records and the graph" } else { "stored records" };
     let mut tenants = vec![];
     for (name, tenant) in
         [("Tenant A, metropolitan portfolio", TENANT_A), ("Tenant B, regional portfolio", TENANT_B)]
@@ -72,7 +75,7 @@ pub(super) async fn run(
             let train = json!({ "tenant_id": tenant, "model_type": model_type.name });
             let features =
                 model_type.features.iter().map(|f| (f.name.to_owned(), json!(f.example))).collect();
-            models.push(model(client, &token, model_type, "stored records", train, features).await?);
+            models.push(model(client, &token, model_type, stored, train, features).await?);
         }
         tenants.push(TenantReport { name, tenant, token, models });
     }

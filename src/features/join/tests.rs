@@ -46,7 +46,9 @@ fn naive(postgres: &KeyedTable, neo4j: &KeyedTable, supervised: bool) -> Vec<(Ve
         result.push((cells, target));
     }
     for (row, id) in neo4j.entity_ids.iter().enumerate() {
-        if postgres.entity_ids.contains(id) {
+        let own = &postgres.table.columns;
+        let known = own.iter().filter(|own| cell(&neo4j.table, &own.name, row) != Cell::Missing).count();
+        if postgres.entity_ids.contains(id) || (!supervised && 2 * known < own.len()) {
             continue;
         }
         let cells = names.map(|name| {
@@ -154,7 +156,8 @@ fn each_side_fills_what_the_other_lacks() {
         columns_of_two_kinds: vec![],
     };
     assert_eq!(report, expected);
-    let message = "3 rows from 3 of Postgres and 4 of Neo4j; 1 values from Postgres, 4 from Neo4j, 1 missing";
+    let message =
+        "joined 3 rows from 3 of Postgres and 4 of Neo4j: 1 values from Postgres, 4 from Neo4j, 1 missing";
     assert_eq!(report.to_string(), message);
     assert_eq!(join(&postgres, &neo4j, false).0.n_rows, 5);
 }

@@ -6,8 +6,10 @@ use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime};
 use neo4rs::{BoltType, Row};
 use serde_json::json;
 
+use crate::catalog::ModelType;
 use crate::error::{Error, FieldError, Result};
 use crate::features::inline::MAX_CATEGORIES;
+use crate::features::schema::{category_name, numbered};
 use crate::features::table::{Column, ColumnValues, FeatureTable, KeyedTable, MISSING};
 
 const SECONDS_A_DAY: f64 = 86_400.0;
@@ -24,6 +26,8 @@ pub(super) struct Columns {
 
 struct Builder {
     name: String,
+    /// The names that numbers stand for; empty unless the catalog calls it a category.
+    numbered: Vec<String>,
     values: Values,
 }
 
@@ -39,12 +43,17 @@ enum Values {
 }
 
 impl Columns {
-    /// Empty columns of those names; `target` is one of them, or absent.
-    pub(super) fn new(names: &[String], target: Option<&str>) -> Self {
+    /// Empty columns of those names; `target` is one of them, or absent. The catalog's categories take
+    /// numbers and spellings as the other sources do.
+    pub(super) fn new(names: &[String], model_type: ModelType, target: Option<&str>) -> Self {
         let features = names
             .iter()
             .filter(|name| !NOT_FEATURES.contains(&name.as_str()) && Some(name.as_str()) != target)
-            .map(|name| Builder { name: name.clone(), values: Values::Missing(0) })
+            .map(|name| Builder {
+                name: name.clone(),
+                numbered: numbered(model_type, name),
+                values: Values::Missing(0),
+            })
             .collect();
         let has = |wanted: &str| names.iter().any(|name| name == wanted);
         Self {
@@ -96,20 +105,19 @@ impl Columns {
         Ok(())
     }
 
-    /// # Errors
-    /// [`Error::Invalid`] for a feature with more than [`MAX_CATEGORIES`] texts.
-    pub(super) fn finish(self) -> Result<KeyedTable> {
+    pub(super) fn finish(self) -> KeyedTable {
         let n_rows = self.entity_ids.len();
-        let columns = self.features.into_iter().map(Builder::finish).collect::<Result<_>>()?;
+        let columns = self.features.into_iter().map(Builder::finish).collect();
         let target = self.target.map_or_else(Vec::new, |(_, values)| values);
         let observed_at = self.observed_at.unwrap_or_default();
         let table = FeatureTable { n_rows, columns, target, observed_at };
-        Ok(KeyedTable { entity_ids: self.entity_ids, table })
+        KeyedTable { entity_ids: self.entity_ids, table }
     }
 }
 
 impl Builder {
     fn push(&mut self, value: BoltType) -> Result<()> {
+        let value = if self.numbered.is_empty() { value } else { category(value, &self.numbered) };
         if let Values::Missing(rows) = self.values {
             self.values = match &value {
                 BoltType::Null(_) => Values::Missing(rows + 1),
@@ -155,14 +163,26 @@ impl Builder {
         }
     }
 
-    fn finish(self) -> Result<Column> {
+    fn finish(self) -> Column {
         let values = match self.values {
             Values::Missing(rows) => ColumnValues::Numeric(vec![f32::NAN; rows]),
             Values::Numbers(values) => ColumnValues::Numeric(values),
             Values::Texts { labels, codes, .. } => ColumnValues::Categorical { labels, codes },
         };
-        Ok(Column { name: self.name, values })
+        Column { name: self.name, values }
     }
+}
+
+/// A category of the catalog by its name.
+fn category(value: BoltType, numbered: &[String]) -> BoltType {
+    let plain = match &value {
+        BoltType::String(text) => json!(text.value),
+        BoltType::Integer(integer) => json!(integer.value),
+        BoltType::Float(float) => json!(float.value),
+        BoltType::Boolean(boolean) => json!(boolean.value),
+        _ => return value,
+    };
+    category_name(&plain, numbered).map_or(BoltType::Null(neo4rs::BoltNull), Into::into)
 }
 
 fn number(value: &BoltType) -> Option<f64> {

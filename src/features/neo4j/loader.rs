@@ -1,26 +1,50 @@
 //! Writes a sample graph, for the demo and the tests. No request reaches it.
 
 use neo4rs::{BoltList, BoltMap, BoltType, Query};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::session::{Session, failure};
 use super::{GraphOptions, OpenError};
 use crate::dev::graph::{Batch, SampleGraph};
+use crate::error::Result;
 
-/// Loads `graph` into an empty database. On a failure a part of it may be there.
+const COUNT: &str = "MATCH (n {tenantId: $tenantId}) OPTIONAL MATCH (n)-[r]->() \
+    RETURN count(DISTINCT n) AS nodes, count(r) AS relationships";
+const REMOVE: &str = "UNWIND $rows AS row MATCH (n {tenantId: row.tenantId}) DETACH DELETE n";
+
+/// Makes `graph` all that its tenant has; does nothing where that is so already, by the counts. Returns
+/// how many nodes were written.
 ///
 /// # Errors
-/// [`OpenError`] when Neo4j is down or refuses a statement.
-pub async fn load(options: &GraphOptions, graph: &SampleGraph) -> Result<(), OpenError> {
-    write(options, graph.batches()).await
+/// [`OpenError`] when Neo4j is down or refuses a statement; a part of the graph may be there then.
+pub async fn load(options: &GraphOptions, graph: &SampleGraph) -> Result<usize, OpenError> {
+    let Some(tenant) = graph.tenant() else { return Ok(0) };
+    let n_nodes = graph.nodes.values().map(Vec::len).sum();
+    let session = Session::open(options)?;
+    let count = session.in_time(count(&session, tenant)).await.map_err(OpenError::Unavailable)?;
+    if count == (n_nodes, graph.relationships.len()) {
+        return Ok(0);
+    }
+    let tenant = Map::from_iter([("tenantId".to_owned(), json!(tenant))]);
+    let remove = Batch { statement: REMOVE.to_owned(), rows: vec![tenant] };
+    write(&session, std::iter::once(remove).chain(graph.batches())).await?;
+    Ok(n_nodes)
+}
+
+/// Nodes of the tenant, and relationships that start at them.
+async fn count(session: &Session, tenant: &str) -> Result<(usize, usize)> {
+    let query = Query::new(COUNT.to_owned()).param("tenantId", tenant);
+    let mut stream = session.graph().execute_read(query).await.map_err(failure)?;
+    let Some(row) = stream.next().await.map_err(failure)? else { return Ok((0, 0)) };
+    let count = |name: &str| row.get::<u32>(name).map_or(0, |count| count as usize);
+    Ok((count("nodes"), count("relationships")))
 }
 
 /// Runs the statements one after the other, each in a transaction of its own.
 pub(super) async fn write(
-    options: &GraphOptions,
+    session: &Session,
     batches: impl IntoIterator<Item = Batch>,
 ) -> Result<(), OpenError> {
-    let session = Session::open(options)?;
     for batch in batches {
         let rows: BoltList = batch.rows.iter().map(bolt_map).collect::<Vec<_>>().into();
         let query = Query::new(batch.statement).param("rows", BoltType::List(rows));

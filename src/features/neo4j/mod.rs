@@ -29,10 +29,12 @@ use crate::catalog::ModelType;
 use crate::config::Neo4jConfig;
 use crate::error::{Error, FieldError, Result};
 use session::Session;
-use template::Templates;
+use template::{Template, Templates};
 
 /// What a `training_data_query` that names a template begins with.
 pub const PREFIX: &str = "cypher:";
+/// A template's column with the target, if it does not use the catalog's name.
+const TARGET: &str = "target";
 
 /// How to reach Neo4j, and what a query may take.
 #[derive(Debug, Clone)]
@@ -58,16 +60,16 @@ pub struct GraphOptions {
 }
 
 impl From<&Neo4jConfig> for GraphOptions {
-    /// Eight connections, 3 s to connect, 60 s a query, 5,000,000 rows, no templates of the operator.
+    /// With at most 5,000,000 rows and no templates of the operator.
     fn from(config: &Neo4jConfig) -> Self {
         Self {
             uri: config.uri.clone(),
             user: config.user.clone(),
             password: config.password.clone(),
-            ca_certificate: None,
-            max_connections: 8,
-            connect_timeout: Duration::from_secs(3),
-            query_timeout: Duration::from_secs(60),
+            ca_certificate: config.ca_file.clone(),
+            max_connections: config.max_connections,
+            connect_timeout: config.connect_timeout,
+            query_timeout: config.query_timeout,
             max_rows: 5_000_000,
             templates: None,
         }
@@ -78,6 +80,12 @@ impl From<&Neo4jConfig> for GraphOptions {
 pub struct GraphSource {
     session: Session,
     templates: Templates,
+}
+
+impl std::fmt::Debug for GraphSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GraphSource").field("templates", &self.templates).finish_non_exhaustive()
+    }
 }
 
 impl GraphSource {
@@ -116,37 +124,53 @@ impl GraphSource {
     /// too long, [`Error::Invalid`] for values that are no features.
     pub async fn rows(&self, model_type: ModelType, today: NaiveDate) -> Result<KeyedTable> {
         let target = model_type.target.map(|target| target.name);
-        self.session.rows(self.templates.default_of(model_type), target, today).await
+        self.session.rows(self.templates.default_of(model_type), model_type, target, today).await
     }
 
-    /// The rows of the current tenant by the operator's template `name`. The target is the column `target_name`,
-    /// else the column `target`.
+    /// The rows of the current tenant by the operator's template `name`. The target is the column of the
+    /// catalog's name, else the column `target`.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for an unknown name, else as [`Self::rows`].
+    /// Those of [`Self::check_name`] and [`Self::rows`].
     pub async fn named_rows(
         &self,
         name: &str,
-        target_name: Option<&str>,
+        model_type: ModelType,
         today: NaiveDate,
     ) -> Result<KeyedTable> {
+        let (template, target) = self.named(name, model_type)?;
+        self.session.rows(template, model_type, target, today).await
+    }
+
+    /// Whether the operator's template `name` is there and fits the model type.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for an unknown name, listing the known ones, and for a template without the target.
+    pub fn check_name(&self, name: &str, model_type: ModelType) -> Result<()> {
+        self.named(name, model_type).map(|_| ())
+    }
+
+    /// The template of that name and its column with the target.
+    fn named(&self, name: &str, model_type: ModelType) -> Result<(&Template, Option<&'static str>)> {
+        let refuse = |msg: String| {
+            let input = serde_json::Value::from(format!("{PREFIX}{name}"));
+            Err(Error::invalid(FieldError::body("cypher_template", ["training_data_query"], msg, input)))
+        };
         let Some(template) = self.templates.named(name) else {
             let known = self.names().collect::<Vec<_>>().join(", ");
-            let msg = if known.is_empty() {
+            return refuse(if known.is_empty() {
                 format!("There is no Cypher template '{name}'; none is installed")
             } else {
                 format!("There is no Cypher template '{name}'; there are: {known}")
-            };
-            let input = serde_json::Value::from(format!("{PREFIX}{name}"));
-            return Err(Error::invalid(FieldError::body(
-                "cypher_template",
-                ["training_data_query"],
-                msg,
-                input,
-            )));
+            });
         };
-        let target = target_name.map(|own| if template.has_column(own) { own } else { "target" });
-        self.session.rows(template, target, today).await
+        let Some(target) = model_type.target.map(|target| target.name) else { return Ok((template, None)) };
+        match [target, TARGET].into_iter().find(|column| template.has_column(column)) {
+            Some(column) => Ok((template, Some(column))),
+            None => refuse(format!(
+                "The Cypher template '{name}' returns no column '{target}' or '{TARGET}', which {model_type} learns"
+            )),
+        }
     }
 }
 

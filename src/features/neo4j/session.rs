@@ -10,6 +10,7 @@ use super::decode::Columns;
 use super::template::{Template, TemplateError};
 use super::{GraphOptions, OpenError};
 use crate::auth::tenant;
+use crate::catalog::ModelType;
 use crate::error::{Error, Result};
 use crate::features::table::KeyedTable;
 
@@ -32,10 +33,8 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) fn open(options: &GraphOptions) -> Result<Self, OpenError> {
-        // The driver asks for the process's TLS provider; with two of them built in, none is the default.
-        // An error says that one is set already.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-
+        // The driver asks for the process's own.
+        crate::tls::install_provider();
         let mut config = ConfigBuilder::default()
             .uri(&options.uri)
             .user(&options.user)
@@ -67,6 +66,7 @@ impl Session {
     pub(super) async fn rows(
         &self,
         template: &Template,
+        model_type: ModelType,
         target: Option<&str>,
         today: NaiveDate,
     ) -> Result<KeyedTable> {
@@ -81,14 +81,14 @@ impl Session {
             .extra("tx_timeout", milliseconds(self.query_timeout));
         let read = async {
             let mut stream = self.graph.execute_read(query).await.map_err(failure)?;
-            let mut columns = Columns::new(&template.columns, target);
+            let mut columns = Columns::new(&template.columns, model_type, target);
             while let Some(row) = stream.next().await.map_err(failure)? {
                 if columns.len() == self.max_rows {
                     return Err(columns.too_many(self.max_rows));
                 }
                 columns.push(&row)?;
             }
-            columns.finish()
+            Ok(columns.finish())
         };
         self.in_time(read).await
     }

@@ -1,10 +1,12 @@
 //! Against a real Neo4j Community.
 
+mod throughput;
+
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::NaiveDate;
 use neo4rs::Query;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::template::Template;
@@ -16,17 +18,7 @@ use crate::dev::{Durability, PrivateNeo4j};
 use crate::features::table::ColumnValues;
 
 fn options(server: &PrivateNeo4j) -> GraphOptions {
-    GraphOptions {
-        uri: server.uri(),
-        user: server.user().to_owned(),
-        password: server.password().to_owned().into(),
-        ca_certificate: None,
-        max_connections: 4,
-        connect_timeout: Duration::from_secs(3),
-        query_timeout: Duration::from_secs(60),
-        max_rows: 1_000_000,
-        templates: None,
-    }
+    GraphOptions::from(&server.config())
 }
 
 fn source(options: &GraphOptions) -> GraphSource {
@@ -57,7 +49,8 @@ async fn against_a_real_server() {
     let tenants = [small(TenantProfile::metropolitan()), small(TenantProfile::regional())];
     let graphs = tenants.each_ref().map(|profile| graph::generate(profile, 7));
     for graph in &graphs {
-        load(&options, graph).await.expect("loaded");
+        assert!(load(&options, graph).await.expect("loaded") > 0);
+        assert_eq!(load(&options, graph).await.expect("looked"), 0, "it is there already");
     }
     source(&options).verify().await.expect("the server calls ours read-only");
 
@@ -101,7 +94,8 @@ async fn hostile_relationships(options: &GraphOptions, tenants: &[TenantProfile;
         statement: statement.replace("$a", &format!("'{a}'")).replace("$b", &format!("'{b}'")),
         rows: vec![],
     });
-    loader::write(options, batches).await.expect("written");
+    let session = Session::open(options).expect("address");
+    loader::write(&session, batches).await.expect("written");
 }
 
 /// Node property behind each feature of the default templates.
@@ -230,9 +224,15 @@ fn with_templates(options: &GraphOptions, templates: &[(&str, &str)]) -> GraphSo
     source(&GraphOptions { templates: Some(folder.path().to_owned()), ..options.clone() })
 }
 
+/// Of a model that needs no target.
 async fn named(source: &GraphSource, name: &str) -> Result<KeyedTable> {
+    named_for("anomaly_detection", source, name).await
+}
+
+async fn named_for(model: &str, source: &GraphSource, name: &str) -> Result<KeyedTable> {
     let tenant = TenantId::trusted(TenantProfile::regional().tenant_id);
-    tenant::scope(tenant, source.named_rows(name, Some("high_risk"), today())).await
+    let model_type = ModelType::parse(model).expect("a type");
+    tenant::scope(tenant, source.named_rows(name, model_type, today())).await
 }
 
 async fn values_become_features(options: &GraphOptions) {
@@ -263,10 +263,12 @@ async fn values_become_features(options: &GraphOptions) {
             "more than 255 distinct texts",
         ),
     ];
-    let mut templates = vec![("types", types)];
+    let kinds = "UNWIND [['b', 'commercial '], ['a', 2], ['a', '1'], ['c', null]] AS x \
+        RETURN x[0] AS entity_id, x[1] AS property_type, 1 AS target";
+    let mut templates = vec![("types", types), ("kinds", kinds)];
     templates.extend(bad.map(|(name, text, _)| (name, text)));
     let source = with_templates(options, &templates);
-    let rows = named(&source, "types").await.expect("rows");
+    let rows = named_for("risk_assessment", &source, "types").await.expect("rows");
     assert_eq!(rows.entity_ids, ["1", "2"]);
     let names: Vec<&str> = rows.table.columns.iter().map(|column| column.name.as_str()).collect();
     assert_eq!(names, ["tenant", "float", "flag", "day", "moment", "nothing"]);
@@ -284,6 +286,16 @@ async fn values_become_features(options: &GraphOptions) {
     assert!(number(3, 0).is_nan() && number(5, 0).is_nan());
     assert_eq!(rows.table.target, [2.0, 4.0]);
     assert_eq!(rows.table.observed_at, [86_400.0; 2]);
+    let rows = named_for("cost_forecasting", &source, "kinds").await.expect("rows");
+    assert_eq!(rows.entity_ids, ["b", "a", "a", "c"]);
+    let ColumnValues::Categorical { labels, codes } = &rows.table.columns[0].values else { panic!("texts") };
+    let kind = |row: usize| labels.get(codes[row] as usize).map(String::as_str);
+    assert_eq!(
+        [kind(0), kind(1), kind(2), kind(3)],
+        [Some("commercial"), Some("commercial"), Some("residential"), None]
+    );
+    let error = named_for("cost_forecasting", &source, "list").await.expect_err("no target").to_string();
+    assert!(error.contains("no column 'total_cost' or 'target'"), "{error}");
     for (name, _, expected) in bad {
         let error = named(&source, name).await.expect_err(name).to_string();
         assert!(error.contains(expected), "{name}: {error}");
@@ -342,10 +354,11 @@ async fn writes_are_refused(options: &GraphOptions) {
 
     write.set_verified();
     let tenant = TenantId::trusted(Uuid::from_u128(1));
-    let written = tenant::scope(tenant, session.rows(&write, None, today())).await;
+    let anomaly = ModelType::parse("anomaly_detection").expect("a type");
+    let written = tenant::scope(tenant, session.rows(&write, anomaly, None, today())).await;
     assert!(matches!(written, Err(Error::Internal(_))), "read mode stops it: {written:?}");
     let count = template("MATCH (n:Canary) RETURN count(n) AS entity_id");
-    let count = tenant::scope(tenant, session.rows(&count, None, today())).await.expect("counted");
+    let count = tenant::scope(tenant, session.rows(&count, anomaly, None, today())).await.expect("counted");
     assert_eq!(count.entity_ids, ["0"]);
 }
 
@@ -377,54 +390,11 @@ async fn other_schemes(options: &GraphOptions, server: &PrivateNeo4j) {
 
 #[tokio::test]
 async fn nobody_there_is_told_by_name() {
-    let options = GraphOptions {
-        uri: "bolt://127.0.0.1:1".into(),
-        ..GraphOptions::from(&Neo4jConfig {
-            uri: String::new(),
-            user: "neo4j".into(),
-            password: "x".to_owned().into(),
-        })
-    };
+    let options = GraphOptions::from(&Neo4jConfig::new("bolt://127.0.0.1:1", "neo4j", "x"));
     let source = source(&options);
     assert!(matches!(source.verify().await, Err(OpenError::Unavailable(_))));
     let tenant = TenantId::trusted(Uuid::from_u128(1));
     let cost = ModelType::parse("cost_forecasting").expect("a type");
     let error = tenant::scope(tenant, source.rows(cost, today())).await.expect_err("down");
     assert_eq!((error.to_string().as_str(), error.code()), ("Neo4j is not available", "unavailable"));
-}
-
-/// Prints figures: `cargo test --lib -- --ignored --nocapture throughput`.
-#[tokio::test]
-#[ignore = "a measurement"]
-#[expect(clippy::print_stdout, reason = "a measurement")]
-async fn throughput_of_100_000_rows() {
-    let folder = tempfile::tempdir().expect("scratch folder");
-    let start = std::time::Instant::now();
-    let server = server(folder.path()).await;
-    println!("start {:.1} s", start.elapsed().as_secs_f64());
-    let options = options(&server);
-    let tenant = TenantProfile::regional().tenant_id.to_string();
-    let node = |i: usize| {
-        let row = json!({"tenantId": tenant, "entityId": format!("n{i}"), "model_type": "cost_forecasting",
-            "entity_id": format!("n{i}"), "project_size_sqft": i as f64 * 1.5, "num_units": i % 90, "location_tier": i % 4,
-            "property_type": (if i.is_multiple_of(2) { "residential" } else { "commercial" }), "year": 2020, "actual_cost": i as f64 * 300.0});
-        row.as_object().cloned().unwrap_or_default()
-    };
-    let nodes = BTreeMap::from([("TrainingData", (0..100_000).map(node).collect())]);
-    let start = std::time::Instant::now();
-    load(&options, &SampleGraph { nodes, relationships: vec![] }).await.expect("loaded");
-    println!("100,000 nodes loaded in {:.1} s", start.elapsed().as_secs_f64());
-    let cost = ModelType::parse("cost_forecasting").expect("a type");
-    let source = source(&options);
-    for _ in 0..3 {
-        let start = std::time::Instant::now();
-        let tenant = TenantId::trusted(TenantProfile::regional().tenant_id);
-        let rows = tenant::scope(tenant, source.rows(cost, today())).await.expect("rows");
-        let seconds = start.elapsed().as_secs_f64();
-        println!(
-            "{} rows x 10 columns in {seconds:.2} s: {:.0} rows/s",
-            rows.table.n_rows,
-            rows.table.n_rows as f64 / seconds
-        );
-    }
 }

@@ -11,7 +11,7 @@ use crate::{
     features::{
         inline::MAX_CATEGORIES,
         schema::category_name,
-        table::{Column, ColumnValues, FeatureTable, MISSING},
+        table::{Column, ColumnValues, FeatureTable, KeyedTable, MISSING},
     },
 };
 
@@ -26,6 +26,8 @@ pub(in crate::features) enum Role {
     Target,
     /// When the row was observed.
     Time,
+    /// Which entity the row describes.
+    Entity,
 }
 
 /// A column of the result.
@@ -46,6 +48,7 @@ enum Sink {
     Numbers(Vec<f32>),
     Wide(Vec<f64>),
     Categories(Categories),
+    Texts(Vec<String>),
 }
 
 /// Category names by first appearance.
@@ -63,6 +66,7 @@ impl Columns {
             Role::Number => Sink::Numbers(vec![]),
             Role::Target | Role::Time => Sink::Wide(vec![]),
             Role::Category(_) => Sink::Categories(Categories::default()),
+            Role::Entity => Sink::Texts(vec![]),
         };
         let columns = plans.into_iter().map(|plan| (sink(&plan.role), plan)).map(|(s, p)| (p, s)).collect();
         Self { columns, n_rows: 0 }
@@ -89,6 +93,7 @@ impl Columns {
                 Sink::Wide(values) if plan.role == Role::Time => values.push(plan.seconds(field)?),
                 Sink::Wide(values) => values.push(plan.number(field)?),
                 Sink::Categories(categories) => categories.push(field, plan)?,
+                Sink::Texts(texts) => texts.push(plan.text(field)?),
             }
         }
         self.n_rows += 1;
@@ -96,12 +101,22 @@ impl Columns {
     }
 
     pub(in crate::features) fn into_table(self) -> FeatureTable {
+        self.into_keyed().table
+    }
+
+    /// As [`Self::into_table`], with the entities if the plan has them.
+    pub(in crate::features) fn into_keyed(self) -> KeyedTable {
+        let mut entity_ids = vec![];
         let mut table = FeatureTable { n_rows: self.n_rows, ..FeatureTable::default() };
         for (plan, sink) in self.columns {
             let values = match sink {
                 Sink::Numbers(values) => ColumnValues::Numeric(values),
                 Sink::Categories(Categories { labels, codes, .. }) => {
                     ColumnValues::Categorical { labels, codes }
+                }
+                Sink::Texts(texts) => {
+                    entity_ids = texts;
+                    continue;
                 }
                 Sink::Wide(values) if plan.role == Role::Time => {
                     table.observed_at = values;
@@ -118,7 +133,7 @@ impl Columns {
         if table.observed_at.iter().all(|time| time.is_nan()) {
             table.observed_at = vec![];
         }
-        table
+        KeyedTable { entity_ids, table }
     }
 }
 
@@ -132,6 +147,11 @@ impl ColumnPlan {
     fn seconds(&self, field: Option<&[u8]>) -> Result<f64> {
         let Some(bytes) = field else { return Ok(f64::NAN) };
         self.wire.seconds(bytes).ok_or_else(|| self.malformed())
+    }
+
+    fn text(&self, field: Option<&[u8]>) -> Result<String> {
+        let bytes = field.ok_or_else(|| self.malformed())?;
+        std::str::from_utf8(bytes).map(str::to_owned).map_err(Error::internal)
     }
 
     #[cold]

@@ -17,7 +17,10 @@ use self::{
     copy::CopyDecoder,
     wire::WireType,
 };
-use super::{schema::numbered, table::FeatureTable};
+use super::{
+    schema::numbered,
+    table::{FeatureTable, KeyedTable},
+};
 use crate::{
     Error, Result,
     catalog::{FeatureKindSpec, ModelType},
@@ -46,6 +49,17 @@ pub async fn load(database: &Database, model_type: ModelType, max_rows: usize) -
     Ok(table)
 }
 
+/// As [`load`], with the entity of each row, for [`join`](super::join::join()).
+///
+/// # Errors
+/// As there.
+pub async fn load_keyed(database: &Database, model_type: ModelType, max_rows: usize) -> Result<KeyedTable> {
+    let mut transaction = database.tenant_snapshot("read_training_rows").await?;
+    let columns = read(&mut transaction, model_type, max_rows, ", entity_id").await?;
+    transaction.commit().await?;
+    Ok(columns.into_keyed())
+}
+
 /// As [`load`], in a transaction that is already open.
 ///
 /// # Errors
@@ -55,8 +69,17 @@ pub async fn load_in(
     model_type: ModelType,
     max_rows: usize,
 ) -> Result<FeatureTable> {
+    Ok(read(transaction, model_type, max_rows, "").await?.into_table())
+}
+
+async fn read(
+    transaction: &mut TenantTransaction,
+    model_type: ModelType,
+    max_rows: usize,
+    more: &str,
+) -> Result<Columns> {
     transaction.set_statement_timeout(READ_TIMEOUT).await?;
-    let select = select(model_type);
+    let select = select(model_type, more);
     let mut columns = Columns::new(plan(transaction, model_type, &select).await?);
     let mut decoder = CopyDecoder::default();
     // The tenant stands here beside the policy: a superuser's session still reads one tenant.
@@ -70,14 +93,14 @@ pub async fn load_in(
     if columns.n_rows() > max_rows {
         return Err(too_many_rows(model_type, max_rows));
     }
-    Ok(columns.into_table())
+    Ok(columns)
 }
 
-/// The default query, but for the tenant and the order.
-fn select(model_type: ModelType) -> String {
+/// The default query and `more` columns, but for the tenant and the order.
+fn select(model_type: ModelType, more: &str) -> String {
     let mut names: Vec<&str> = model_type.features.iter().map(|feature| feature.name).collect();
     names.extend(model_type.target.map(|target| target.name));
-    format!("SELECT {}, observed_at FROM {}", names.join(", "), model_type.table)
+    format!("SELECT {}, observed_at{more} FROM {}", names.join(", "), model_type.table)
 }
 
 /// Which column holds what: the catalog says what for, the server of which type.
@@ -97,6 +120,7 @@ async fn plan(
             Some(FeatureKindSpec::Numeric) if wire == WireType::Text => Role::Category(vec![]),
             Some(FeatureKindSpec::Numeric) => Role::Number,
             None if name == "observed_at" => Role::Time,
+            None if name == "entity_id" => Role::Entity,
             None => Role::Target,
         };
         Ok(ColumnPlan { name: name.to_owned(), wire, role })

@@ -36,8 +36,8 @@ pub(in crate::http) struct PredictBody {
     #[schema(example = "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa")]
     tenant_id: Uuid,
     /// The model's features by name: a number, a category's name, a boolean, or null for a missing
-    /// value. One that the model does not know is ignored and listed in the answer; one that the training
-    /// left out (constant, without values, a copy) may be sent or not.
+    /// value. All are required but those that only Neo4j knew in training, and those that the training left
+    /// out (constant, without values, a copy). One that the model does not know is ignored and listed in the answer.
     #[schema(value_type = Object)]
     features: Map<String, Value>,
     /// "1", "v1", "1.0" and "v1.0" are version 1; "latest" or nothing is the newest.

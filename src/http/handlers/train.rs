@@ -52,12 +52,14 @@ pub(in crate::http) struct TrainBody {
     /// Seed of the split and of the model: the same rows, parameters and seed give the same model.
     #[schema(value_type = u64, required = false, minimum = 0, default = 42)]
     seed: Option<u64>,
-    /// Training rows. Their columns are the features; without them the tenant's records are read.
+    /// Training rows. Their columns are the features; without them the tenant's records are read, and joined with its
+    /// nodes in Neo4j where that is configured.
     #[schema(value_type = Option<Vec<Object>>)]
     data: Option<Vec<Row>>,
     /// Column of `data` that is to be predicted, if it is not the model type's own.
     target: Option<String>,
-    /// The tenant's own SELECT in place of the default query.
+    /// The tenant's own SELECT in place of the default query, or `cypher:<name>`: a Cypher template that the operator
+    /// has installed.
     training_data_query: Option<String>,
 }
 

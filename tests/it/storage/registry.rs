@@ -32,8 +32,8 @@ fn schema() -> FeatureSchema {
     let kind = FeatureKind::Categorical { categories: vec!["a".into(), "b".into()], numbered: vec![] };
     FeatureSchema {
         features: vec![
-            Feature { name: "size".into(), kind: FeatureKind::Numeric },
-            Feature { name: "kind".into(), kind },
+            Feature { name: "size".into(), kind: FeatureKind::Numeric, optional: false },
+            Feature { name: "kind".into(), kind, optional: true },
         ],
         target: Some("total_cost".into()),
         dropped: vec![],

@@ -87,6 +87,17 @@ impl Service {
         }
     }
 
+    /// The stored row of every model of a tenant, schema and metrics, as one text.
+    pub async fn stored_models(&self, tenant_id: &str) -> String {
+        sqlx::query_scalar(
+            "SELECT coalesce(string_agg(to_jsonb(m)::text, ' '), '') FROM ml_models m WHERE tenant_id = $1",
+        )
+        .bind(Uuid::try_parse(tenant_id).expect("a UUID"))
+        .fetch_one(&mut self.test_database.owner_connection().await)
+        .await
+        .expect("reads")
+    }
+
     /// Loads the sample portfolio of a tenant.
     pub async fn load_sample(&self, tenant_id: &str, profile: &TenantProfile) {
         let database = self.database();

@@ -1,8 +1,8 @@
-//! Postgres and MLflow, started by the first test that needs them; they die with the process.
+//! Postgres, MLflow and Neo4j, started by the first test that needs them; they die with the process.
 
 use std::path::{Path, PathBuf};
 
-use binah_ml::dev::{Durability, PrivateMlflow, PrivatePostgres};
+use binah_ml::dev::{Durability, PrivateMlflow, PrivateNeo4j, PrivatePostgres};
 use tokio::sync::OnceCell;
 use wiremock::MockServer;
 
@@ -37,6 +37,18 @@ pub async fn postgres() -> &'static PrivatePostgres {
         started.expect("Postgres starts")
     };
     POSTGRES.get_or_init(start).await
+}
+
+/// The shared Neo4j: each test has tenants of its own in it.
+pub async fn neo4j() -> &'static PrivateNeo4j {
+    static NEO4J: OnceCell<PrivateNeo4j> = OnceCell::const_new();
+    let start = async || {
+        let started = PrivateNeo4j::start(&folder("neo4j"), Durability::Scratch);
+        let mut server = started.expect("Neo4j starts: `make neo4j-dev` fetches it, NEO4J_DEV says where");
+        server.ready(|_| ()).await.expect("Neo4j answers");
+        server
+    };
+    NEO4J.get_or_init(start).await
 }
 
 /// A folder of this run. The servers outlive every destructor, therefore the next run removes it.

@@ -1,0 +1,295 @@
+//! Where the rows of a training come from.
+//!
+//! Rows in the request stand alone, so does what a SELECT or a named Cypher template yields: the caller
+//! chose them, and a join would bring back the entities that a WHERE had left out. The default training
+//! joins the record table with the graph ([`join`]) where Neo4j is configured.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use serde_json::json;
+
+use super::TrainRequest;
+use crate::{
+    auth::Caller,
+    catalog::ModelType,
+    error::{Error, FieldError, Result},
+    features::{
+        Dataset, FeatureTable, inline,
+        join::{JoinReport, join},
+        neo4j::{self, GraphSource},
+        pipeline::MIN_ROWS,
+        postgres,
+        query::{self, TenantQuery},
+        table::KeyedTable,
+    },
+    storage::Database,
+};
+
+/// What trainings may read.
+#[derive(Debug)]
+pub struct Sources {
+    /// Where the records are.
+    pub database: Database,
+    /// Runs the SELECTs that tenants write; `None`: switched off.
+    pub queries: Option<TenantQuery>,
+    /// The graph; `None`: switched off.
+    pub graph: Option<GraphSource>,
+    /// Most rows that a training takes from the record table.
+    pub max_rows: usize,
+}
+
+/// The source of one training.
+#[derive(Debug, Clone, Copy)]
+pub enum Source<'a> {
+    /// The request's own rows.
+    Inline,
+    /// The record table.
+    Postgres,
+    /// The record table joined with the graph.
+    Joined(&'a GraphSource),
+    /// The tenant's own SELECT.
+    Query(&'a TenantQuery, &'a str),
+    /// The operator's Cypher template of that name.
+    Cypher(&'a GraphSource, &'a str),
+}
+
+/// Where rows came from, for the run and the message.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Origin {
+    /// `inline`, `postgres`, `joined`, `query` or `cypher`.
+    pub source: &'static str,
+    /// What each side of a join gave.
+    pub join: Option<JoinReport>,
+}
+
+/// Rows as they were read.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    source: &'static str,
+    rows: Rows,
+    warnings: Vec<String>,
+}
+
+#[derive(Debug)]
+enum Rows {
+    InRequest,
+    One(FeatureTable),
+    Both { postgres: KeyedTable, neo4j: KeyedTable },
+}
+
+impl Source<'_> {
+    /// Name in the run's parameters.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Inline => "inline",
+            Self::Postgres => "postgres",
+            Self::Joined(_) => "joined",
+            Self::Query(..) => "query",
+            Self::Cypher(..) => "cypher",
+        }
+    }
+}
+
+impl Sources {
+    /// The source that the request names.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for two sources at once, one that is switched off, and a template that does not
+    /// exist.
+    pub fn choose<'a>(&'a self, request: &'a TrainRequest) -> Result<Source<'a>> {
+        let Some(text) = request.training_data_query.as_deref() else {
+            return Ok(match (&request.data, &self.graph) {
+                (Some(_), _) => Source::Inline,
+                (None, Some(graph)) => Source::Joined(graph),
+                (None, None) => Source::Postgres,
+            });
+        };
+        let refuse = |kind, msg| {
+            Err(Error::invalid(FieldError::body(kind, ["training_data_query"], msg, json!(text))))
+        };
+        let template = text.trim().strip_prefix(neo4j::PREFIX).map(str::trim);
+        match (template, &self.graph, &self.queries) {
+            (Some(_), None, _) => {
+                refuse("not_available", "Neo4j is switched off here, and with it every cypher: template")
+            }
+            (None, _, None) => {
+                refuse("not_available", "training_data_query is switched off here; send rows in data")
+            }
+            _ if request.data.is_some() => refuse("value_error", "Send either data or training_data_query"),
+            (Some(name), Some(graph), _) => {
+                graph.check_name(name, request.model_type)?;
+                Ok(Source::Cypher(graph, name))
+            }
+            (None, _, Some(queries)) => Ok(Source::Query(queries, text)),
+        }
+    }
+
+    /// Reads the rows of the tenant whose scope is open. `now` is the day that ages are counted to.
+    ///
+    /// # Errors
+    /// Those of [`Self::choose`] and of the source. [`Error::Unavailable`] naming Neo4j if it is down and
+    /// Postgres alone does not suffice.
+    pub(super) async fn read(
+        &self,
+        request: &TrainRequest,
+        caller: &Caller,
+        now: DateTime<Utc>,
+    ) -> Result<Loaded> {
+        let (model_type, today) = (request.model_type, now.date_naive());
+        let source = self.choose(request)?;
+        let rows = match source {
+            Source::Inline => Rows::InRequest,
+            Source::Postgres => Rows::One(postgres::load(&self.database, model_type, self.max_rows).await?),
+            Source::Joined(graph) => return self.read_both(graph, model_type, today).await,
+            Source::Query(queries, text) => {
+                let request = query::Request { user_id: &caller.user_id, model_type, text };
+                Rows::One(queries.run(request).await?.0)
+            }
+            Source::Cypher(graph, name) => {
+                Rows::One(graph.named_rows(name, model_type, today).await?.in_entity_order().table)
+            }
+        };
+        Ok(Loaded { source: source.name(), rows, warnings: vec![] })
+    }
+
+    async fn read_both(
+        &self,
+        graph: &GraphSource,
+        model_type: ModelType,
+        today: NaiveDate,
+    ) -> Result<Loaded> {
+        let (postgres, neo4j) = tokio::join!(
+            postgres::load_keyed(&self.database, model_type, self.max_rows),
+            graph.rows(model_type, today)
+        );
+        let (postgres, source) = (postgres?, Source::Joined(graph).name());
+        match neo4j {
+            Ok(neo4j) => Ok(Loaded { source, rows: Rows::Both { postgres, neo4j }, warnings: vec![] }),
+            Err(error @ Error::Unavailable { .. }) if suffices(&postgres.table) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "training without the graph");
+                let warning = "Neo4j is not available: trained on the records in Postgres alone".to_owned();
+                Ok(Loaded {
+                    source: Source::Postgres.name(),
+                    rows: Rows::One(postgres.table),
+                    warnings: vec![warning],
+                })
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Whether the records alone have every feature of the catalog, and rows enough: what Neo4j would have
+/// given is not known while it is down.
+fn suffices(records: &FeatureTable) -> bool {
+    let usable = records.target.iter().filter(|target| !target.is_nan()).count();
+    let usable = if records.target.is_empty() { records.n_rows } else { usable };
+    usable >= MIN_ROWS && records.columns.iter().all(|column| column.values.missing() < column.values.len())
+}
+
+impl Loaded {
+    /// The rows as a dataset; on the training pool, for a join takes its time.
+    ///
+    /// # Errors
+    /// Those of [`Dataset::new`].
+    pub(super) fn dataset(self, request: &TrainRequest) -> Result<(Dataset, Origin)> {
+        let model_type = request.model_type;
+        let catalog_target = model_type.target.map(|target| target.name);
+        let mut origin = Origin { source: self.source, join: None };
+        let mut warnings = self.warnings;
+        let mut dataset = match self.rows {
+            Rows::InRequest => {
+                let target = catalog_target.map(|name| request.target.as_deref().unwrap_or(name));
+                let rows = request.data.as_deref().unwrap_or_default();
+                Dataset::new(inline::table(rows, model_type, target)?, model_type, Some("data"), target)?
+            }
+            Rows::One(table) => {
+                let field = request.training_data_query.as_ref().map(|_| "training_data_query");
+                Dataset::new(table, model_type, field, catalog_target)?
+            }
+            Rows::Both { postgres, neo4j } => {
+                let joined = Joined::new(&postgres, neo4j, model_type);
+                let mut dataset = Dataset::new(joined.table, model_type, None, catalog_target)?;
+                dataset.schema.make_optional(&joined.graph_only);
+                warnings.extend(joined.report.columns_of_two_kinds.iter().map(|name| {
+                    format!(
+                        "'{name}' holds numbers on one side and texts on the other: Neo4j's were not used"
+                    )
+                }));
+                origin.join = Some(joined.report);
+                dataset
+            }
+        };
+        dataset.warnings.append(&mut warnings);
+        Ok((dataset, origin))
+    }
+}
+
+/// Both sides as one table.
+struct Joined {
+    table: FeatureTable,
+    report: JoinReport,
+    /// Features that Postgres has no column for: a prediction may leave them out.
+    graph_only: Vec<String>,
+}
+
+impl Joined {
+    fn new(postgres: &KeyedTable, neo4j: KeyedTable, model_type: ModelType) -> Self {
+        let (mut table, mut report) = join(postgres, &neo4j.in_entity_order(), model_type.target.is_some());
+        // The record table has every feature of the catalog, in the catalog's order.
+        let extra = table.columns.split_off(postgres.table.columns.len());
+        let n_extra = extra.len();
+        // A tenant without markets or deals has no use for what they would tell.
+        let known = extra.into_iter().filter(|column| column.values.missing() < column.values.len());
+        table.columns.extend(known);
+        let kept = &table.columns[postgres.table.columns.len()..];
+        report.cells_missing -= (n_extra - kept.len()) * table.n_rows;
+        let graph_only = kept.iter().map(|column| column.name.clone()).collect();
+        Self { table, report, graph_only }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::features::{Column, ColumnValues};
+
+    fn numbers(name: &str, values: Vec<f32>) -> Column {
+        Column { name: name.to_owned(), values: ColumnValues::Numeric(values) }
+    }
+
+    fn side(rows: usize, columns: Vec<Column>, target: Vec<f64>) -> KeyedTable {
+        let entity_ids = (0..rows).map(|row| format!("e{row:03}")).collect();
+        KeyedTable { entity_ids, table: FeatureTable { n_rows: rows, columns, target, observed_at: vec![] } }
+    }
+
+    #[test]
+    fn what_the_graph_alone_knows_is_optional_and_what_nobody_knows_is_dropped() {
+        let postgres = side(3, vec![numbers("year", vec![1.0, 2.0, f32::NAN])], vec![1.0, 2.0, 3.0]);
+        let graph = vec![
+            numbers("year", vec![f32::NAN, f32::NAN, 7.0]),
+            numbers("deals", vec![0.0, 1.0, 2.0]),
+            numbers("market", vec![f32::NAN; 3]),
+        ];
+        let cost = ModelType::parse("cost_forecasting").expect("a type");
+        let joined = Joined::new(&postgres, side(3, graph, vec![f64::NAN; 3]), cost);
+        let names: Vec<_> = joined.table.columns.iter().map(|column| column.name.as_str()).collect();
+        assert_eq!((names, joined.graph_only), (vec!["year", "deals"], vec!["deals".to_owned()]));
+        let report = joined.report;
+        assert_eq!((report.cells_postgres, report.cells_neo4j, report.cells_missing), (2, 4, 0));
+    }
+
+    #[test]
+    fn records_suffice_with_every_feature_and_rows_enough() {
+        let full = |rows| side(rows, vec![numbers("a", vec![1.0; rows])], vec![1.0; rows]).table;
+        assert!(suffices(&full(MIN_ROWS)));
+        assert!(!suffices(&full(MIN_ROWS - 1)));
+        let gap = numbers("b", vec![f32::NAN; MIN_ROWS]);
+        assert!(!suffices(&side(MIN_ROWS, vec![gap], vec![1.0; MIN_ROWS]).table));
+        let mut unlabelled = full(MIN_ROWS);
+        unlabelled.target[0] = f64::NAN;
+        assert!(!suffices(&unlabelled));
+        unlabelled.target.clear();
+        assert!(suffices(&unlabelled), "an unsupervised model needs no target");
+    }
+}
