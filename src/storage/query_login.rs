@@ -76,6 +76,9 @@ pub async fn install(
         show(&mut transaction, &query.name, imported_tables::SCHEMA, &table).await?;
     }
     let revoked_functions = revoke(&mut transaction, query).await?;
+    if revoked_functions.is_some() {
+        give_back(&mut transaction, service).await?;
+    }
     transaction.commit().await?;
     if revoked_functions.is_some() {
         let spill = format!("ALTER ROLE {query_role} SET temp_file_limit = '{SPILL}'");
@@ -164,4 +167,21 @@ async fn revoke(connection: &mut PgConnection, login: &Login) -> Result<Option<i
     let functions = statements.unwrap_or_default();
     raw_sql(AssertSqlSafe(functions)).execute(connection).await?;
     Ok(Some(count))
+}
+
+/// Gives the service what [`revoke`] took from PUBLIC, also in a run when the service's login was another
+/// one. What the server keeps for superusers has an initial privilege of its own and stays theirs.
+async fn give_back(connection: &mut PgConnection, service: &Login) -> Result<()> {
+    let statements: Option<String> = query_scalar(
+        "SELECT string_agg(format('GRANT EXECUTE ON FUNCTION %s TO %I;', oid::regprocedure, $2), ' ') FROM pg_proc
+          WHERE pronamespace = 'pg_catalog'::regnamespace AND proname ~ $1 AND prokind = 'f'
+            AND NOT has_function_privilege($2, oid, 'EXECUTE')
+            AND NOT EXISTS (SELECT FROM pg_init_privs WHERE objoid = pg_proc.oid AND classoid = 'pg_proc'::regclass)",
+    )
+    .bind(DANGEROUS)
+    .bind(&service.name)
+    .fetch_one(&mut *connection)
+    .await?;
+    raw_sql(AssertSqlSafe(statements.unwrap_or_default())).execute(connection).await?;
+    Ok(())
 }

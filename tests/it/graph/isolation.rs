@@ -20,6 +20,7 @@ async fn a_training_sees_its_own_nodes_only() {
     let row = |kind: &'static str, unit: f64| {
         move |i: usize| {
             let size = unit * (i % 13 + 1) as f64;
+            let kind = format!("{kind}-{}", i % 2);
             json!({"model_type": "cost_forecasting", "entity_id": format!("e{i}"), "kind": kind, "size": size,
                    "cost": size * 3.0, "property_type": kind, "project_size_sqft": size, "actual_cost": size * 3.0,
                    "num_units": i % 7, "location_tier": i % 4, "year": 2000 + i % 20})

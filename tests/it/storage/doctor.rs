@@ -16,9 +16,12 @@ use futures::{StreamExt, stream};
 use sabotage::{SABOTAGES, Sabotage};
 use sqlx::{AssertSqlSafe, query_scalar};
 
-use crate::support::{
-    TestDatabase,
-    database::{SERVICE, empty_database, query_login, run, service_login},
+use crate::{
+    support::{
+        TestDatabase,
+        database::{SERVICE, empty_database, query_login, run, service_login},
+    },
+    tenant_query::world::{TAME, World, quick, records},
 };
 
 /// The database as the settings of a test would have it.
@@ -47,11 +50,11 @@ async fn a_migrated_database_is_clean() {
     let report = examine(&subject(&database)).await;
     assert_eq!((report.verdict, &report.findings[..]), (Verdict::Clean, &[][..]));
     assert_eq!(report.not_run, []);
-    assert_eq!(report.tenant_tables.len(), 8, "{:?}", report.tenant_tables);
+    assert_eq!(report.tenant_tables.len(), 9, "{:?}", report.tenant_tables);
     let attempts =
         |name| report.groups.iter().find(|group| group.name == name).map_or(0, |group| group.checks);
     // Without a row to try there would be a few looks a table only.
-    assert!(attempts("probes as the service") > 8 * 8, "{:?}", report.groups);
+    assert!(attempts("probes as the service") > 9 * 8, "{:?}", report.groups);
     assert!(attempts("probes with signed rows") > 4 * 6, "{:?}", report.groups);
 
     let mut connection = database.owner_connection().await;
@@ -64,6 +67,18 @@ async fn a_migrated_database_is_clean() {
         .expect("answers");
         assert_eq!((rows, readable), (0, true), "{table}: rows that the probes left; a line in GRANTS");
     }
+}
+
+/// What `import` makes keeps to the same rules as what a migration makes.
+#[tokio::test(flavor = "multi_thread")]
+async fn imported_tables_are_clean() {
+    let database = World::new(&records('b', 4, TAME), quick()).await.database;
+    let name = &database.owner.database;
+    database.as_owner(&format!("REVOKE TEMPORARY ON DATABASE {name} FROM PUBLIC")).await;
+    let report = examine(&subject(&database)).await;
+    let imported = report.tenant_tables.iter().filter(|table| table.starts_with("tenant_data.")).count();
+    assert!(imported > 1, "{:?}", report.tenant_tables);
+    assert_eq!((report.verdict, &report.findings[..]), (Verdict::Clean, &[][..]));
 }
 
 /// Runs one sabotage in a database of its own; what went otherwise than it should.
@@ -226,7 +241,9 @@ async fn what_could_not_be_checked_is_not_clean() {
 #[tokio::test]
 async fn a_database_in_use_is_left_as_it_is() {
     let database = TestDatabase::new().await;
-    database.as_owner(&crate::tenant_query::world::records('a', 30, crate::tenant_query::world::OWN)).await;
+    let rows = "INSERT INTO cost_records (tenant_id, entity_id, year)
+                     SELECT gen_random_uuid(), 'e' || i, i FROM generate_series(1, 30) AS i";
+    database.as_owner(rows).await;
     let digest = "SELECT md5(string_agg(r::text, ',' ORDER BY r::text)) FROM cost_records AS r";
     let mut connection = database.owner_connection().await;
     let before: String = query_scalar(digest).fetch_one(&mut connection).await.expect("answers");

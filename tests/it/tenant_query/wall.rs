@@ -162,6 +162,29 @@ async fn the_service_works_as_before() {
 }
 
 #[tokio::test]
+async fn a_service_login_that_comes_later_works_as_the_first_one() {
+    let database = world().await.database;
+    let later = Login { name: format!("{}_later", database.owner.database), password: "p".to_owned().into() };
+    storage::migrate(&database.owner, &later).await.expect("migrates");
+    let tables = Policy::records();
+    storage::query_login::install(&database.owner, &later, &query_login(), &tables.tables())
+        .await
+        .expect("installs");
+    let may = |function: &'static str| {
+        let (owner, login) = (database.owner.clone(), later.name.clone());
+        async move {
+            let query = "SELECT has_function_privilege($1, $2, 'EXECUTE')";
+            let mut owner = connect(&owner).await;
+            let may: bool =
+                query_scalar(query).bind(login).bind(function).fetch_one(&mut owner).await.expect("answers");
+            may
+        }
+    };
+    assert!(may("pg_advisory_xact_lock(bigint)").await && may("set_config(text, text, boolean)").await);
+    assert!(!may("lo_import(text)").await, "what only a superuser may");
+}
+
+#[tokio::test]
 async fn a_table_without_a_wall_is_not_shown() {
     let world = world().await;
     world.database.as_owner("CREATE TABLE naked (tenant_id uuid); CREATE TABLE public.other (x int)").await;

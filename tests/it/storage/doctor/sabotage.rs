@@ -38,8 +38,7 @@ pub(super) const SABOTAGES: &[Sabotage] = &[
     // A partition that is named itself knows nothing of its parent's policies.
     sabotage(
         "table_without_rls table_without_force table_without_policy",
-        "CREATE SCHEMA tenant_data;
-         CREATE TABLE tenant_data.parted (tenant_id uuid, n int) PARTITION BY LIST (n);
+        "CREATE TABLE tenant_data.parted (tenant_id uuid, n int) PARTITION BY LIST (n);
          ALTER TABLE tenant_data.parted ENABLE ROW LEVEL SECURITY;
          ALTER TABLE tenant_data.parted FORCE ROW LEVEL SECURITY;
          CREATE POLICY own ON tenant_data.parted USING (tenant_id = (current_setting('app.tenant_id'))::uuid)
