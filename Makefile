@@ -2,6 +2,8 @@
 
 # The Python environment with MLflow, libxgboost and PostgreSQL; and cargo-deny.
 DEPS  ?= $(CURDIR)/.deps
+# The same with MLflow 2.9.2 and the libraries of its time, for the tests.
+DEPS_OLD ?= $(CURDIR)/.deps-old
 TOOLS ?= $(abspath $(DEPS)/../.tools)
 # Neo4j for the demo and the tests.
 NEO4J_DEV ?= $(abspath $(DEPS)/../.neo4j)
@@ -9,14 +11,14 @@ NEO4J_DEV ?= $(abspath $(DEPS)/../.neo4j)
 DATA  ?= $(CURDIR)/data
 # Arguments of `make demo`, such as ARGS=--exit.
 ARGS  ?=
-export DEPS NEO4J_DEV
+export DEPS DEPS_OLD NEO4J_DEV
 
 TARGET     := $(or $(CARGO_TARGET_DIR),target)
 CARGO_DENY := $(TOOLS)/bin/cargo-deny
 CARGO_DENY_VERSION := 0.20.2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench canary fuzz check audit deps neo4j-dev clean-data
+.PHONY: help demo test bench canary fuzz check audit deps deps-old neo4j-dev clean-data
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,7 +28,7 @@ demo: deps neo4j-dev ## Train and predict for two sample tenants; stays up until
 	@cargo build --release
 	@exec $(TARGET)/release/binah-ml demo $(ARGS)
 
-test: deps neo4j-dev ## Run all tests, against real Postgres, MLflow and Neo4j
+test: deps deps-old neo4j-dev ## Run all tests, against real Postgres, MLflow and Neo4j
 	cargo test --all
 
 fuzz: deps ## 100,000 random statements against the isolation of training_data_query (FUZZ_SEED, FUZZ_STATEMENTS)
@@ -49,6 +51,9 @@ audit: $(CARGO_DENY) ## Known vulnerabilities of dependencies (fetches the advis
 
 deps: ## Install what the demo and the tests need beside Rust into DEPS
 	@scripts/deps.sh
+
+deps-old: deps ## Install MLflow 2.9.2 and libraries of its time into DEPS_OLD, for the tests
+	@scripts/deps.sh old
 
 neo4j-dev: ## Fetch Neo4j for the demo and the tests into NEO4J_DEV, with Java and Maven where they lack
 	@deploy/neo4j-dev/fetch.sh

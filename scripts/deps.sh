@@ -1,14 +1,21 @@
 #!/bin/sh
-# Fills the folder DEPS with what the demo and the tests need beside Rust: a Python environment
-# with MLflow, libxgboost, scikit-learn and a private PostgreSQL. A second run is instant. System
-# packages are installed only when something lacks and root or sudo is there; system-wide Python
-# packages never.
+# deps.sh [old]: fills the folder DEPS with what the demo and the tests need beside Rust: a Python
+# environment with MLflow, libxgboost, scikit-learn and a private PostgreSQL; or, for `old`, the
+# folder DEPS_OLD with MLflow 2.9.2 and the libraries of its time, which the tests read models with. A
+# second run is instant. System packages are installed only when something lacks and root or sudo
+# is there; system-wide Python packages never.
 set -eu
 
-: "${DEPS:?the folder to fill}"
 here=$(cd "$(dirname "$0")/.." && pwd)
-requirements=$here/deploy/requirements-dev.txt
-constraints=$here/deploy/constraints-dev.txt
+if [ "${1:-}" = old ]; then
+    name=old contents="MLflow 2.9.2 and libraries of its time: about 600 MB"
+    DEPS=${DEPS_OLD:?the folder to fill}
+else
+    name=dev contents="MLflow, libxgboost, scikit-learn, PostgreSQL: about 250 MB"
+    : "${DEPS:?the folder to fill}"
+fi
+requirements=$here/deploy/requirements-$name.txt
+constraints=$here/deploy/constraints-$name.txt
 stamp=$DEPS/.complete
 
 say() { printf '==> %s\n' "$*"; }
@@ -60,7 +67,7 @@ new_environment() {
 }
 "$DEPS/bin/python" -c '' 2>/dev/null || new_environment
 
-say "MLflow, libxgboost, scikit-learn, PostgreSQL: about 250 MB to fetch, 1 to 3 minutes"
+say "$contents to fetch, 1 to 3 minutes"
 pip="$DEPS/bin/python -m pip"
 [ -x "$DEPS/bin/pip" ] || pip="$python -m pip --python $DEPS/bin/python"
 $pip install --disable-pip-version-check --no-input --progress-bar off --prefer-binary \
@@ -70,4 +77,4 @@ $pip check --disable-pip-version-check >/dev/null && "$DEPS/bin/mlflow" --versio
     fail "pip did not install everything; its messages are above"
 
 printf '%s\n' "$wanted" >"$stamp"
-say "DEPS is complete"
+say "$DEPS is complete"

@@ -12,6 +12,7 @@ pub mod catalog;
 pub mod config;
 pub mod dev;
 pub mod error;
+pub mod export;
 pub mod features;
 pub mod forest;
 pub mod http;

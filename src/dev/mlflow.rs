@@ -44,10 +44,22 @@ impl PrivateMlflow {
     /// # Errors
     /// Those of [`Self::start`].
     pub fn start_with<'a>(folder: &Path, arguments: impl IntoIterator<Item = &'a str>) -> Result<Self> {
+        Self::start_from(&deps(), folder, arguments)
+    }
+
+    /// As [`Self::start_with`], with the MLflow of another environment, such as [`super::deps_old`].
+    ///
+    /// # Errors
+    /// [`Error::Missing`] when MLflow is not there.
+    pub fn start_from<'a>(
+        environment: &Path,
+        folder: &Path,
+        arguments: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self> {
         let folder = create_folder(folder)?;
-        let program = deps().join("bin/mlflow").canonicalize().map_err(|_| Error::Missing {
-            what: format!("MLflow in {}", deps().display()),
-            hint: "run `make deps`, or set DEPS".into(),
+        let program = environment.join("bin/mlflow").canonicalize().map_err(|_| Error::Missing {
+            what: format!("MLflow in {}", environment.display()),
+            hint: "run `make deps deps-old`, or set DEPS and DEPS_OLD".into(),
         })?;
         let port = port::reserve(&folder.join("port"))?;
         let mut command = Command::new(program);

@@ -106,6 +106,13 @@ pub fn deps() -> PathBuf {
     std::env::var_os("DEPS").map_or_else(|| PathBuf::from(".deps"), PathBuf::from)
 }
 
+/// The environment with MLflow 2.9.2 and libraries of its time that `make deps-old` fills:
+/// `DEPS_OLD`, else `.deps-old` in the working folder. Tests alone use it.
+#[must_use]
+pub fn deps_old() -> PathBuf {
+    std::env::var_os("DEPS_OLD").map_or_else(|| PathBuf::from(".deps-old"), PathBuf::from)
+}
+
 /// Pause between two looks at a server that is starting.
 const POLL: Duration = Duration::from_millis(20);
 

@@ -82,14 +82,15 @@ pub enum TrackingError {
 impl TrackingError {
     /// Whether the same call may succeed later without anyone changing anything.
     ///
-    /// MLflow reports an exhausted database pool as 400 `BAD_REQUEST`, hence that odd one.
+    /// MLflow reports an exhausted database pool as 400 `BAD_REQUEST`, hence that odd one; under
+    /// the same code MLflow 2 reports rows that are there already, which no repetition changes.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Timeout { .. } | Self::UnreadableAnswer { .. } => true,
             Self::Refused { status, code, .. } => {
                 matches!(status, 408 | 429 | 500 | 502 | 503 | 504)
-                    || (*status == 400 && code.as_deref() == Some("BAD_REQUEST"))
+                    || (*status == 400 && code.as_deref() == Some("BAD_REQUEST") && !self.is_duplicate())
             }
             _ => false,
         }
@@ -116,6 +117,15 @@ impl TrackingError {
     /// Whether what the call names exists already.
     pub(crate) fn already_exists(&self) -> bool {
         matches!(self, Self::Refused { code: Some(code), .. } if code == "RESOURCE_ALREADY_EXISTS")
+            || self.is_duplicate()
+    }
+
+    /// Whether the server's database (SQLite, PostgreSQL, MySQL) refused a second equal row.
+    /// MLflow 2 hands that out where two calls race, and for a non-finite metric that it has.
+    fn is_duplicate(&self) -> bool {
+        const WORDS: [&str; 3] = ["UNIQUE constraint failed", "duplicate key value", "Duplicate entry"];
+        matches!(self, Self::Refused { code: Some(code), message, .. }
+            if code == "BAD_REQUEST" && WORDS.iter().any(|words| message.contains(words)))
     }
 
     /// Whether what the call names does not exist.
@@ -127,5 +137,24 @@ impl TrackingError {
     pub(crate) fn experiment_is_gone(&self) -> bool {
         self.is_missing()
             || matches!(self, Self::Refused { status: 400, message, .. } if message.contains("must be in the 'active' state"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_pool_passes_and_a_duplicate_does_not() {
+        let refused = |message: &str| TrackingError::Refused {
+            call: "runs/log-batch",
+            status: 400,
+            code: Some("BAD_REQUEST".into()),
+            message: message.into(),
+        };
+        let pool = refused("QueuePool limit of size 5 overflow 10 reached");
+        assert!(pool.is_transient() && !pool.already_exists());
+        let twice = refused("(sqlite3.IntegrityError) UNIQUE constraint failed: metrics.key");
+        assert!(!twice.is_transient() && twice.already_exists());
     }
 }

@@ -15,12 +15,19 @@ pub const MODEL_FOLDER: &str = "model";
 
 /// Named in the environment files; loading works under any version that has the libraries.
 const PYTHON: &str = "3.11.7";
+/// The oldest versions that the tests load the files with. The newest scikit-learn is 1.9.
+const ONNX_VERSION: &str = "1.16.2";
+const SKLEARN_VERSION: &str = "1.3.2";
+
+/// What a reader of MLmodel must know of the features.
+const FEATURES_NOTE: &str = "All columns are numbers, NaN where missing. A categorical column holds \
+    codes: the position of the name in its categories, NaN for a name that is not among them.";
 
 /// A model as MLflow keeps it: one folder, one or more flavors over it.
 ///
 /// The signature makes every feature a `double`: MLflow then takes floats and missing values, puts
 /// the columns in order, drops unknown ones and refuses a frame that lacks one. A categorical
-/// feature is passed as its code.
+/// feature is passed as its code; `metadata` of MLmodel and `features.json` name the codes.
 #[derive(Debug, Clone)]
 pub struct ModelFolder {
     /// Features in the model's order.
@@ -59,7 +66,7 @@ pub enum FeatureKind {
 /// requirements; nothing else changes.
 #[derive(Debug, Clone)]
 pub enum Flavor {
-    /// A Booster for `mlflow.xgboost`; `mlflow.pyfunc` answers its raw prediction in float32.
+    /// An `XGBRegressor` for `mlflow.xgboost`; `mlflow.pyfunc` answers its prediction in float32.
     Xgboost {
         /// libxgboost's JSON format, with feature names and a scalar `base_score` as
         /// [`crate::xgboost::train()`] writes it: 2.x reads `"[4.85E-1]"` without an error and predicts
@@ -67,6 +74,20 @@ pub enum Flavor {
         model_json: Bytes,
         /// Version of the library that wrote it.
         version: String,
+    },
+    /// A graph for `mlflow.onnx`; `mlflow.pyfunc` answers a data frame of its outputs. Data only:
+    /// loading it runs nothing, and it takes missing values under every version of its runtime.
+    Onnx {
+        /// The model file.
+        model: Bytes,
+        /// Name and type (`float`, `double`, `long`) of each output, one value a row.
+        outputs: &'static [(&'static str, &'static str)],
+    },
+    /// An estimator for `mlflow.sklearn`. It is no `mlflow.pyfunc` model: that would answer labels
+    /// without scores, and refuse missing values before scikit-learn 1.4.
+    Sklearn {
+        /// The pickle, which scikit-learn 1.3 to 1.9 read.
+        pickle: Bytes,
     },
     /// Our own format, which no Python library loads. MLflow shows it and keeps it.
     Native {
@@ -81,6 +102,8 @@ impl Flavor {
     fn key(&self) -> &'static str {
         match self {
             Self::Xgboost { .. } => "xgboost",
+            Self::Onnx { .. } => "onnx",
+            Self::Sklearn { .. } => "sklearn",
             Self::Native { .. } => "binah",
         }
     }
@@ -88,6 +111,8 @@ impl Flavor {
     fn file(&self) -> ArtifactFile {
         match self {
             Self::Xgboost { model_json, .. } => ArtifactFile::new("model.json", model_json.clone()),
+            Self::Onnx { model, .. } => ArtifactFile::new("model.onnx", model.clone()),
+            Self::Sklearn { pickle } => ArtifactFile::new("model.pkl", pickle.clone()),
             Self::Native { model, .. } => ArtifactFile::new("model.binah", model.clone()),
         }
     }
@@ -96,8 +121,18 @@ impl Flavor {
     fn entry(&self) -> Value {
         match self {
             Self::Xgboost { version, .. } => json!({
-                "code": null, "data": "model.json", "model_class": "xgboost.core.Booster",
+                "code": null, "data": "model.json", "model_class": "xgboost.sklearn.XGBRegressor",
                 "model_format": "json", "xgb_version": version,
+            }),
+            Self::Onnx { .. } => json!({
+                "code": null, "data": "model.onnx", "onnx_version": ONNX_VERSION,
+                "providers": ["CPUExecutionProvider"],
+                // Threads share the trees out, and the order of their sum shows in its last digits.
+                "onnx_session_options": {"intra_op_num_threads": 1, "execution_mode": "sequential"},
+            }),
+            Self::Sklearn { .. } => json!({
+                "code": null, "pickled_model": "model.pkl", "serialization_format": "pickle",
+                "sklearn_version": SKLEARN_VERSION,
             }),
             Self::Native { family, .. } => json!({
                 "data": "model.binah", "features": "features.json", "family": family,
@@ -106,18 +141,27 @@ impl Flavor {
         }
     }
 
-    /// The module that makes it a `mlflow.pyfunc` model, and the numpy type of its answer.
-    fn loader(&self) -> Option<(&'static str, &'static str)> {
+    /// The module that makes it a `mlflow.pyfunc` model, and the signature of its answer.
+    fn loader(&self) -> Option<(&'static str, Value)> {
         match self {
-            Self::Xgboost { .. } => Some(("mlflow.xgboost", "float32")),
-            Self::Native { .. } => None,
+            Self::Xgboost { .. } => {
+                let answer = json!([{"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1]}}]);
+                Some(("mlflow.xgboost", answer))
+            }
+            Self::Onnx { outputs, .. } => {
+                let column = |(name, kind): &(&str, &str)| json!({"type": kind, "name": name});
+                Some(("mlflow.onnx", outputs.iter().map(column).collect()))
+            }
+            Self::Sklearn { .. } | Self::Native { .. } => None,
         }
     }
 
     /// Lines of requirements.txt.
     fn requirements(&self) -> Vec<String> {
         match self {
-            Self::Xgboost { version, .. } => vec![format!("xgboost=={version}")],
+            Self::Xgboost { version, .. } => vec![format!("xgboost=={version}"), "scikit-learn".into()],
+            Self::Onnx { .. } => vec![format!("onnx>={ONNX_VERSION}"), "onnxruntime>=1.19.2".into()],
+            Self::Sklearn { .. } => vec![format!("scikit-learn>={SKLEARN_VERSION},<1.10")],
             Self::Native { .. } => Vec::new(),
         }
     }
@@ -140,8 +184,10 @@ impl ModelFolder {
         }
         let inputs: Vec<_> =
             self.features.iter().map(|f| json!({"type": "double", "name": f.name})).collect();
-        let dtype = loader.map_or("float64", |((_, dtype), _)| dtype);
-        let outputs = json!([{"type": "tensor", "tensor-spec": {"dtype": dtype, "shape": [-1]}}]);
+        let outputs = loader.map_or_else(
+            || json!([{"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": [-1]}}]),
+            |((_, outputs), _)| outputs,
+        );
         let size: usize = self.flavors.iter().map(|flavor| flavor.file().bytes.len()).sum();
         json!({
             "artifact_path": MODEL_FOLDER,
@@ -151,6 +197,7 @@ impl ModelFolder {
             "utc_time_created": created_at.format("%Y-%m-%d %H:%M:%S%.6f").to_string(),
             "model_size_bytes": size,
             "flavors": flavors,
+            "metadata": {"note": FEATURES_NOTE, "features": self.features},
             // The signature's parts are JSON texts inside the document.
             "signature": {
                 "inputs": Value::from(inputs).to_string(), "outputs": outputs.to_string(), "params": null,
@@ -216,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_forest_is_kept_but_claims_no_python_loader() {
+    fn a_folder_of_our_own_format_claims_no_python_loader() {
         let native = Flavor::Native { model: Bytes::from_static(b"trees"), family: "random_forest" };
         let folder = folder(vec![native]);
         let mlmodel = folder.mlmodel("r", "u", DateTime::UNIX_EPOCH);
@@ -236,5 +283,24 @@ mod tests {
             json!([{"name": "size", "kind": "numeric"},
                    {"name": "kind", "kind": "categorical", "categories": ["flat", "house"]}])
         );
+    }
+
+    #[test]
+    fn the_first_flavor_with_a_loader_is_what_pyfunc_uses() {
+        let bytes = Bytes::from_static(b"x");
+        let outputs = &[("label", "long"), ("probability_1", "double")];
+        let folder =
+            folder(vec![Flavor::Sklearn { pickle: bytes.clone() }, Flavor::Onnx { model: bytes, outputs }]);
+        let mlmodel = folder.mlmodel("r", "u", DateTime::UNIX_EPOCH);
+        let pyfunc = &mlmodel["flavors"]["python_function"];
+        assert_eq!(
+            (&pyfunc["loader_module"], &pyfunc["data"]),
+            (&json!("mlflow.onnx"), &json!("model.onnx"))
+        );
+        let outputs: Value =
+            serde_json::from_str(mlmodel["signature"]["outputs"].as_str().expect("a text")).expect("JSON");
+        assert_eq!(outputs[1], json!({"type": "double", "name": "probability_1"}));
+        assert_eq!(mlmodel["metadata"]["features"][1]["categories"], json!(["flat", "house"]));
+        assert_eq!(mlmodel["model_size_bytes"], 2);
     }
 }

@@ -167,7 +167,11 @@ fn fit_error(error: FitError) -> Error {
     }
 }
 
-fn random_forest_params(params: &Hyperparameters, n_features: usize) -> Result<Checked<RandomForestParams>> {
+/// The checked set as the forest takes it.
+pub(super) fn random_forest_params(
+    params: &Hyperparameters,
+    n_features: usize,
+) -> Result<Checked<RandomForestParams>> {
     let default = RandomForestParams::default();
     let max_features = match (params.word("max_features"), params.number("max_features")) {
         (Some("log2"), _) => MaxFeatures::Log2,
@@ -190,7 +194,8 @@ fn random_forest_params(params: &Hyperparameters, n_features: usize) -> Result<C
     params.check().map_err(Error::internal)
 }
 
-fn isolation_forest_params(params: &Hyperparameters) -> Result<Checked<IsolationForestParams>> {
+/// The checked set as the forest takes it.
+pub(super) fn isolation_forest_params(params: &Hyperparameters) -> Result<Checked<IsolationForestParams>> {
     let default = IsolationForestParams::default();
     let params = IsolationForestParams {
         n_estimators: params.integer("n_estimators").unwrap_or(default.n_estimators),

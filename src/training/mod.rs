@@ -2,6 +2,7 @@
 
 pub mod evaluate;
 pub mod fit;
+mod flavors;
 pub mod gate;
 mod report;
 pub mod request;

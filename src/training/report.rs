@@ -15,9 +15,7 @@ use crate::{
         schema,
     },
     registry::ModelRecord,
-    tracking::{
-        ArtifactFile, Dataset, DatasetColumn, Feature, FeatureKind, Flavor, ModelFolder, TrainingRun,
-    },
+    tracking::{ArtifactFile, Dataset, DatasetColumn, Feature, FeatureKind, ModelFolder, TrainingRun},
 };
 
 /// What happened, in one sentence for a person.
@@ -76,7 +74,7 @@ pub(super) fn training_run(task: &Task, trained: &Trained, record: &ModelRecord)
         note: Some(note(task, trained, record)),
         dataset: Some(dataset(task, trained)),
         files: vec![importance_file(trained), profile_file(trained)],
-        model: model_folder(task, trained),
+        model: model_folder(trained),
     }
 }
 
@@ -221,7 +219,7 @@ fn top_categories(kind: &schema::FeatureKind, counts: &[u64]) -> String {
     shown.collect::<Vec<_>>().join(", ")
 }
 
-fn model_folder(task: &Task, trained: &Trained) -> ModelFolder {
+fn model_folder(trained: &Trained) -> ModelFolder {
     let features = trained.model.schema.features.iter().map(|feature| Feature {
         name: feature.name.clone(),
         kind: match &feature.kind {
@@ -231,15 +229,9 @@ fn model_folder(task: &Task, trained: &Trained) -> ModelFolder {
             }
         },
     });
-    let native = Flavor::Native { model: trained.native.clone(), family: task.model_type.family.name() };
-    let xgboost = trained
-        .fitted
-        .xgboost
-        .as_ref()
-        .map(|model| Flavor::Xgboost { model_json: model.json.clone(), version: model.version.clone() });
     ModelFolder {
         features: features.collect(),
-        flavors: xgboost.into_iter().chain([native]).collect(),
+        flavors: trained.flavors.clone(),
         input_example: trained.example.iter().map(|&value| f64::from(value)).collect(),
     }
 }

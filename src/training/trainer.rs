@@ -12,6 +12,7 @@ use super::{
     Gate, SplitKind, TrainOutcome, TrainRequest,
     evaluate::{Evaluation, evaluate},
     fit::{FitContext, Fitted, fit},
+    flavors::{Provenance, flavors},
     gate::Admission,
     report,
     source::{Loaded, Origin, Sources},
@@ -31,7 +32,7 @@ use crate::{
     jobs::{Jobs, NewJob},
     registry::{ModelRecord, NewModel, Registry},
     storage::Database,
-    tracking::Tracker,
+    tracking::{Flavor, Tracker},
     xgboost::LazyLibrary,
 };
 
@@ -80,6 +81,8 @@ pub(super) struct Trained {
     pub(super) profile: DataProfile,
     /// The profile as it is kept.
     profile_json: Bytes,
+    /// The model in all its forms, for MLflow.
+    pub(super) flavors: Vec<Flavor>,
     pub(super) n_train: usize,
     pub(super) n_validation: usize,
     pub(super) dropped_rows: usize,
@@ -220,14 +223,26 @@ impl Trainer {
             let context = FitContext { seed: request.seed, threads, library: library.as_deref() };
             let fitted = fit(model_type.family, &params, &dataset, &split, context)?;
             let model = LoadedModel::new(dataset.schema.clone(), &fitted.ensemble)?;
-            let evaluation = evaluate(model_type.family, &model, &dataset, &split);
+            let mut evaluation = evaluate(model_type.family, &model, &dataset, &split);
             let shares = fitted.ensemble.feature_importance();
+            let native = Bytes::from(native::encode(&fitted.ensemble));
+            let names = dataset.schema.names();
+            let provenance = Provenance {
+                family: model_type.family,
+                names: &names,
+                params: &params,
+                n_train: split.train.len(),
+                seed: request.seed,
+            };
+            let (flavors, warning) = flavors(&fitted, &native, provenance)?;
+            evaluation.warnings.extend(warning);
             Ok(Trained {
-                native: native::encode(&fitted.ensemble).into(),
+                native,
+                flavors,
                 digest: dataset.digest,
                 profile_json: serde_json::to_vec(&dataset.profile).map_err(Error::internal)?.into(),
                 profile: dataset.profile,
-                importance: dataset.schema.names().into_iter().zip(shares).collect(),
+                importance: names.into_iter().zip(shares).collect(),
                 example: dataset.features.row(split.train[0]),
                 model: Arc::new(model),
                 n_train: split.train.len(),

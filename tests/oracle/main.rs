@@ -5,6 +5,7 @@
 #![expect(unreachable_pub, reason = "a program, not a library")]
 #![expect(clippy::print_stdout, reason = "figures for whoever runs the oracle")]
 
+mod export;
 mod forest;
 mod profile;
 #[path = "../python/mod.rs"]

@@ -8,10 +8,40 @@ pub fn below_tests(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(path)
 }
 
-/// A command that will run `script`, named below `tests/`.
+/// The versions of the Python libraries that models are read with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stack {
+    /// `deploy/requirements-dev.txt`, in `DEPS`.
+    Newest,
+    /// `deploy/requirements-old.txt`, in `DEPS_OLD`: MLflow 2.9.2 and what it came with.
+    Oldest,
+}
+
+impl Stack {
+    pub const ALL: [Self; 2] = [Self::Newest, Self::Oldest];
+
+    /// The environment's folder.
+    pub fn folder(self) -> PathBuf {
+        match self {
+            Self::Newest => binah_ml::dev::deps(),
+            Self::Oldest => binah_ml::dev::deps_old(),
+        }
+    }
+}
+
+/// A command that will run `script`, named below `tests/`, under the newest libraries.
 pub fn script(script: &str) -> Command {
-    let python = binah_ml::dev::deps().join("bin/python");
-    assert!(python.exists(), "{} is missing: run `make deps`, or set DEPS", python.display());
+    script_under(Stack::Newest, script)
+}
+
+/// A command that will run `script`, named below `tests/`.
+pub fn script_under(stack: Stack, script: &str) -> Command {
+    let python = stack.folder().join("bin/python");
+    assert!(
+        python.exists(),
+        "{} is missing: run `make deps deps-old`, or set DEPS and DEPS_OLD",
+        python.display()
+    );
     let mut command = Command::new(python);
     command
         .arg(below_tests(script))

@@ -87,11 +87,23 @@ impl Client {
     /// Logs all values, in as few batches as MLflow's limits allow. Keys and long values are made
     /// to fit, see the limits file.
     ///
+    /// Metrics that are not finite have a batch of their own, the last one: MLflow 2 does not
+    /// recognise them when they come again, and refuses all that they come with.
+    ///
     /// # Errors
     /// As every call; batches before the failed one are stored.
     pub async fn log_batch(&self, run_id: &str, values: &RunValues) -> Result<(), TrackingError> {
-        for batch in batches(run_id, values) {
+        let mut finite = values.clone();
+        let not_finite: Vec<_> = finite.metrics.extract_if(.., |metric| !metric.value.is_finite()).collect();
+        for batch in batches(run_id, &finite) {
             let Done {} = self.post("runs/log-batch", Repeat::Idempotent, &batch).await?;
+        }
+        let not_finite = RunValues { metrics: not_finite, params: vec![], tags: vec![] };
+        for batch in batches(run_id, &not_finite) {
+            match self.post("runs/log-batch", Repeat::Idempotent, &batch).await {
+                Err(error) if !error.already_exists() => return Err(error),
+                Ok(Done {}) | Err(_) => {}
+            }
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use binah_ml::dev::{Durability, PrivateMlflow, PrivateNeo4j, PrivatePostgres};
+use binah_ml::dev::{self, Durability, PrivateMlflow, PrivateNeo4j, PrivatePostgres};
 use tokio::sync::OnceCell;
 use wiremock::MockServer;
 
@@ -17,6 +17,19 @@ pub async fn mlflow() -> &'static str {
         let artifact_root = ["--default-artifact-root", "./mlruns"];
         let mut server = PrivateMlflow::start_with(&folder("mlflow"), artifact_root).expect("MLflow starts");
         server.ready(|_| ()).await.expect("MLflow answers");
+        server
+    };
+    MLFLOW.get_or_init(start).await.url()
+}
+
+/// Address of the shared MLflow 2.9.2.
+pub async fn old_mlflow() -> &'static str {
+    static MLFLOW: OnceCell<PrivateMlflow> = OnceCell::const_new();
+    let start = async || {
+        let artifact_root = ["--default-artifact-root", "./mlruns"];
+        let started = PrivateMlflow::start_from(&dev::deps_old(), &folder("old-mlflow"), artifact_root);
+        let mut server = started.expect("MLflow 2.9.2 starts");
+        server.ready(|_| ()).await.expect("MLflow 2.9.2 answers");
         server
     };
     MLFLOW.get_or_init(start).await.url()

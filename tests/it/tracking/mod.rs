@@ -15,9 +15,10 @@ use uuid::Uuid;
 
 use crate::support::servers;
 
-/// The shared MLflow.
-async fn uri() -> Url {
-    servers::mlflow().await.parse().expect("an address")
+/// The shared servers: MLflow 3.17 and 2.9.2.
+async fn uris() -> [Url; 2] {
+    let uris = [servers::mlflow().await, servers::old_mlflow().await];
+    uris.map(|uri| uri.parse().expect("an address"))
 }
 
 /// A tracker with short pauses and an experiment of its own.

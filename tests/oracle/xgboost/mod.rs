@@ -1,6 +1,6 @@
 //! Training through the FFI against Python's XGBoost, and the promises of `xgboost::train`.
 
-mod data;
+pub(crate) mod data;
 mod exchange;
 mod training;
 mod walk;
@@ -26,7 +26,12 @@ fn threads(n: usize) -> NonZeroUsize {
     NonZeroUsize::new(n).expect("at least one thread")
 }
 
-fn fit(training: &Table, validation: Option<&Table>, params: &Params, n_threads: usize) -> Trained {
+pub(crate) fn fit(
+    training: &Table,
+    validation: Option<&Table>,
+    params: &Params,
+    n_threads: usize,
+) -> Trained {
     let go_on = &mut |_| ControlFlow::Continue(());
     let validation = validation.map(Table::dataset);
     train(&library(), training.dataset(), validation, params, SEED, threads(n_threads), go_on)
