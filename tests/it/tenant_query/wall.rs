@@ -1,9 +1,13 @@
 //! The second layer: signature, policies, grants.
 
-use sqlx::{AssertSqlSafe, PgConnection, raw_sql};
+use binah_ml::{
+    features::query::Policy,
+    storage::{self, Login},
+};
+use sqlx::{AssertSqlSafe, PgConnection, query_scalar, raw_sql};
 
 use crate::{
-    support::database::{QUERY, SERVICE, connect, service_login},
+    support::database::{QUERY, SERVICE, connect, query_login, service_login},
     tenant_query::world::{CANARY, Outcome, World, quick, records, tenant_a, tenant_b, tenant_of},
 };
 
