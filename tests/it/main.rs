@@ -8,6 +8,7 @@ mod canary;
 mod contract;
 mod graph;
 mod importing;
+mod notebook;
 mod predicting;
 mod process;
 #[path = "../python/mod.rs"]
