@@ -2,8 +2,9 @@
 //!
 //! The rules, for the rows of one tenant:
 //! - An *entity's graph values* are, column by column, the first value among its Neo4j rows.
-//! - A Postgres row takes from them what it lacks: a cell, the target, the time. A value that both sides
-//!   have is Postgres's. Missing on both sides stays missing.
+//! - A Postgres row takes from them what it lacks: a cell, the time, and the target if it is the only row of
+//!   its entity; of several, one label would be copied onto rows of other times. A value that both sides have
+//!   is Postgres's. Missing on both sides stays missing.
 //! - Neo4j rows of an entity that Postgres does not know are rows of their own, completed from their
 //!   entity's graph values in the same way, the target excepted.
 //! - With a target, rows that have none are left out. An unsupervised model keeps every Postgres row, and
@@ -12,7 +13,7 @@
 //! - Columns: Postgres's in their order, then those that Neo4j alone has. One column with numbers on one
 //!   side and texts on the other is Postgres's alone.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::table::{Column, ColumnValues, FeatureTable, KeyedTable, MISSING};
 
@@ -117,15 +118,20 @@ fn sources<'a>(
     by_entity: &'a HashMap<&str, Vec<usize>>,
     supervised: bool,
 ) -> Vec<Source<'a>> {
+    let mut known: HashMap<&str, usize> = HashMap::new();
+    for id in &postgres.entity_ids {
+        *known.entry(id).or_default() += 1;
+    }
     let of_postgres = postgres.entity_ids.iter().enumerate().map(|(row, id)| {
         let graph: &[usize] = by_entity.get(id.as_str()).map_or(&[], Vec::as_slice);
+        let labels: &[usize] = if known[id.as_str()] == 1 { graph } else { &[] };
         let target = present(&postgres.table.target, row)
-            .or_else(|| graph.iter().find_map(|&row| present(&neo4j.table.target, row)));
+            .or_else(|| labels.iter().find_map(|&row| present(&neo4j.table.target, row)));
         Source { postgres: Some(row), own: None, neo4j: graph, target: target.unwrap_or(f64::NAN) }
     });
-    let known: HashSet<&str> = postgres.entity_ids.iter().map(String::as_str).collect();
     let of_neo4j = neo4j.entity_ids.iter().enumerate().filter(|(row, id)| {
-        !known.contains(id.as_str()) && (supervised || is_observation(&postgres.table, &neo4j.table, *row))
+        !known.contains_key(id.as_str())
+            && (supervised || is_observation(&postgres.table, &neo4j.table, *row))
     });
     let of_neo4j = of_neo4j.map(|(row, id)| Source {
         postgres: None,

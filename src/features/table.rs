@@ -1,5 +1,7 @@
 //! The table that every source of training rows yields.
 
+use std::cmp::Ordering;
+
 /// Training rows as columns. All columns, the target and the times have [`n_rows`](Self::n_rows) entries.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FeatureTable {
@@ -23,12 +25,14 @@ pub struct KeyedTable {
 }
 
 impl KeyedTable {
-    /// The rows in the order of their entities; those of one entity stay as they are. A graph query's own
-    /// order is nobody's promise, and the same rows are to give the same model.
+    /// The rows in the order of their entities, those of one entity by time, target and values. A graph
+    /// query's own order is nobody's promise, and the same rows are to give the same model.
     #[must_use]
     pub fn in_entity_order(mut self) -> Self {
         let mut order: Vec<usize> = (0..self.table.n_rows).collect();
-        order.sort_by(|&a, &b| self.entity_ids[a].cmp(&self.entity_ids[b]));
+        order.sort_by(|&a, &b| {
+            self.entity_ids[a].cmp(&self.entity_ids[b]).then_with(|| self.table.compare_rows(a, b))
+        });
         self.entity_ids = order.iter().map(|&row| std::mem::take(&mut self.entity_ids[row])).collect();
         for column in &mut self.table.columns {
             match &mut column.values {
@@ -39,6 +43,27 @@ impl KeyedTable {
         reorder(&mut self.table.target, &order);
         reorder(&mut self.table.observed_at, &order);
         self
+    }
+}
+
+impl FeatureTable {
+    /// A total order of rows by what stands in them: the time, the target, then column by column.
+    fn compare_rows(&self, a: usize, b: usize) -> Ordering {
+        let by = |values: &[f64]| {
+            if values.is_empty() { Ordering::Equal } else { values[a].total_cmp(&values[b]) }
+        };
+        let by_column = |column: &Column| match &column.values {
+            ColumnValues::Numeric(values) => values[a].total_cmp(&values[b]),
+            ColumnValues::Categorical { labels, codes } => {
+                labels.get(codes[a] as usize).cmp(&labels.get(codes[b] as usize))
+            }
+        };
+        let columns = self.columns.iter().map(by_column);
+        [by(&self.observed_at), by(&self.target)]
+            .into_iter()
+            .chain(columns)
+            .find(|order| order.is_ne())
+            .unwrap_or(Ordering::Equal)
     }
 }
 

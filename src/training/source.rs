@@ -19,8 +19,9 @@ use crate::{
         pipeline::MIN_ROWS,
         postgres,
         query::{self, TenantQuery},
-        table::KeyedTable,
+        table::{Column, ColumnValues, KeyedTable, MISSING},
     },
+    forest::rng::Rng,
     storage::Database,
 };
 
@@ -73,6 +74,7 @@ pub(super) struct Loaded {
 enum Rows {
     InRequest,
     One(FeatureTable),
+    Graph(KeyedTable),
     Both { postgres: KeyedTable, neo4j: KeyedTable },
 }
 
@@ -97,6 +99,10 @@ impl Sources {
     /// [`Error::Invalid`] for two sources at once, one that is switched off, and a template that does not
     /// exist.
     pub fn choose<'a>(&'a self, request: &'a TrainRequest) -> Result<Source<'a>> {
+        if let (Some(target), None) = (&request.target, &request.data) {
+            let msg = "target names a column of data; a query names its target column itself";
+            return Err(Error::invalid(FieldError::body("value_error", ["target"], msg, json!(target))));
+        }
         let Some(text) = request.training_data_query.as_deref() else {
             return Ok(match (&request.data, &self.graph) {
                 (Some(_), _) => Source::Inline,
@@ -145,9 +151,7 @@ impl Sources {
                 let request = query::Request { user_id: &caller.user_id, model_type, text };
                 Rows::One(queries.run(request).await?.0)
             }
-            Source::Cypher(graph, name) => {
-                Rows::One(graph.named_rows(name, model_type, today).await?.in_entity_order().table)
-            }
+            Source::Cypher(graph, name) => Rows::Graph(graph.named_rows(name, model_type, today).await?),
         };
         Ok(Loaded { source: source.name(), rows, warnings: vec![] })
     }
@@ -207,8 +211,13 @@ impl Loaded {
                 let field = request.training_data_query.as_ref().map(|_| "training_data_query");
                 Dataset::new(table, model_type, field, catalog_target)?
             }
+            Rows::Graph(rows) => {
+                let table = rows.in_entity_order().table;
+                Dataset::new(table, model_type, Some("training_data_query"), catalog_target)?
+            }
             Rows::Both { postgres, neo4j } => {
                 let joined = Joined::new(&postgres, neo4j, model_type);
+                drop(postgres);
                 let mut dataset = Dataset::new(joined.table, model_type, None, catalog_target)?;
                 dataset.schema.make_optional(&joined.graph_only);
                 warnings.extend(joined.report.columns_of_two_kinds.iter().map(|name| {
@@ -242,17 +251,35 @@ impl Joined {
         // A tenant without markets or deals has no use for what they would tell.
         let known = extra.into_iter().filter(|column| column.values.missing() < column.values.len());
         table.columns.extend(known);
-        let kept = &table.columns[postgres.table.columns.len()..];
+        let kept = &mut table.columns[postgres.table.columns.len()..];
+        leave_out_some(kept, table.n_rows);
         report.cells_missing -= (n_extra - kept.len()) * table.n_rows;
         let graph_only = kept.iter().map(|column| column.name.clone()).collect();
         Self { table, report, graph_only }
     }
 }
 
+/// Every so manieth row is learnt from as a request sends it that knows nothing of the graph.
+const ROWS_WITHOUT_GRAPH: u32 = 10;
+
+/// Blanks the columns in a tenth of the rows, the same ones for all. A tree that never saw a value
+/// missing sends a missing one the way that happened to be first, which may be far worse than a model
+/// without the column. Which rows is drawn by their number: equal rows give equal models.
+fn leave_out_some(columns: &mut [Column], n_rows: usize) {
+    let without = |row: &usize| Rng::for_stream(0, *row as u64).below(ROWS_WITHOUT_GRAPH) == 0;
+    for row in (0..n_rows).filter(without) {
+        for column in &mut *columns {
+            match &mut column.values {
+                ColumnValues::Numeric(values) => values[row] = f32::NAN,
+                ColumnValues::Categorical { codes, .. } => codes[row] = MISSING,
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::features::{Column, ColumnValues};
 
     fn numbers(name: &str, values: Vec<f32>) -> Column {
         Column { name: name.to_owned(), values: ColumnValues::Numeric(values) }
@@ -277,6 +304,25 @@ mod tests {
         assert_eq!((names, joined.graph_only), (vec!["year", "deals"], vec!["deals".to_owned()]));
         let report = joined.report;
         assert_eq!((report.cells_postgres, report.cells_neo4j, report.cells_missing), (2, 4, 0));
+    }
+
+    #[test]
+    fn a_tenth_of_the_rows_is_learnt_from_without_the_graph() {
+        let values = || vec![1.0; 2_000];
+        let postgres =
+            side(2_000, vec![numbers("year", values())], values().into_iter().map(f64::from).collect());
+        let graph =
+            side(2_000, vec![numbers("deals", values()), numbers("age", values())], vec![f64::NAN; 2_000]);
+        let cost = ModelType::parse("cost_forecasting").expect("a type");
+        let table = Joined::new(&postgres, graph, cost).table;
+        let missing = |column: usize| -> Vec<bool> {
+            let ColumnValues::Numeric(values) = &table.columns[column].values else { panic!("numbers") };
+            values.iter().map(|value| value.is_nan()).collect()
+        };
+        let share = missing(1).iter().filter(|&&missing| missing).count() as f64 / 2_000.0;
+        assert!((share - 0.1).abs() < 0.03, "{share}");
+        assert_eq!(missing(1), missing(2), "a request leaves out all of them or none");
+        assert!(missing(0).iter().all(|&missing| !missing));
     }
 
     #[test]

@@ -79,8 +79,8 @@ pub(super) fn refuse_target(target: &[f64], name: &str, binary: bool, refuse: Re
 }
 
 fn target_problem(target: &[f64], name: &str, binary: bool) -> Option<(&'static str, String)> {
-    if binary && let Some(row) = target.iter().position(|&class| class != 0.0 && class != 1.0) {
-        return Some(("invalid_class", format!("'{name}' must be 0 or 1; row {row} holds {}", target[row])));
+    if binary && let Some(class) = target.iter().find(|&&class| class != 0.0 && class != 1.0) {
+        return Some(("invalid_class", format!("'{name}' must be 0 or 1; a row holds {class}")));
     }
     let constant = target.iter().all(|&value| value == target[0]);
     match (constant, binary) {

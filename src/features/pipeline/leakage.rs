@@ -5,9 +5,8 @@
 //! - a number: Pearson's correlation with the target, over the rows that have the number;
 //! - a number beside two classes: whether one value separates them without an error (AUC 0 or 1),
 //!   which a correlation does not see;
-//! - a category: the correlation ratio, corrected for the number of categories (Kelley 1935, "An
-//!   unbiased correlation ratio measure"); for two classes its square is the chi-square statistic over n.
-//!   A missing category is one more;
+//! - a category: the correlation ratio, corrected for the number of categories (the root of epsilon
+//!   squared: Kelley 1935, "An unbiased correlation ratio measure"). A missing category is one more;
 //! - missing values of a number: the same ratio, of the two groups of rows with and without.
 
 use rayon::prelude::*;
@@ -22,8 +21,11 @@ use crate::{
 /// Figures above this are told, of a correlation by its size.
 const LIMIT: f64 = 0.999;
 
-/// Fewest pairs of values that say anything.
+/// Fewest pairs of values that say anything; for groups, fewest rows beyond one a group.
 const MIN_PAIRS: f64 = 20.0;
+
+/// Fewest values of each class: of one rare row any feature may be the extreme.
+const MIN_OF_CLASS: usize = 5;
 
 /// A suspicious feature: what is too close to the target, and by which figure.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -118,19 +120,18 @@ impl<'a> Target<'a> {
 
     /// Whether all values of one class lie beyond all of the other.
     fn separates(&self, column: &[f32]) -> bool {
-        let mut ranges = [(f32::INFINITY, f32::NEG_INFINITY); 2];
-        for (&value, &class) in column.iter().zip(self.values) {
-            let (low, high) = &mut ranges[usize::from(class == 1.0)];
-            // Both leave out a NaN.
-            (*low, *high) = (low.min(value), high.max(value));
+        let mut ranges = [(f32::INFINITY, f32::NEG_INFINITY, 0); 2];
+        for (&value, &class) in column.iter().zip(self.values).filter(|(value, _)| !value.is_nan()) {
+            let (low, high, count) = &mut ranges[usize::from(class == 1.0)];
+            (*low, *high, *count) = (low.min(value), high.max(value), *count + 1);
         }
-        let [(low_0, high_0), (low_1, high_1)] = ranges;
-        low_0 <= high_0 && low_1 <= high_1 && (high_0 < low_1 || high_1 < low_0)
+        let [(low_0, high_0, count_0), (low_1, high_1, count_1)] = ranges;
+        count_0.min(count_1) >= MIN_OF_CLASS && (high_0 < low_1 || high_1 < low_0)
     }
 
     /// Correlation ratio of the groups with the target, corrected for their number: `1 -
-    /// (within / (n - k)) / (all / (n - 1))`, of which the root. `None` if every row is a group of
-    /// its own.
+    /// (within / (n - k)) / (all / (n - 1))`, of which the root. `None` where hardly a group
+    /// has two rows: those few would decide.
     fn ratio(&self, groups: impl Iterator<Item = usize>, n_groups: usize) -> Option<f64> {
         let mut sums = vec![(0.0, 0.0); n_groups];
         for (group, value) in groups.zip(self.values) {
@@ -140,7 +141,7 @@ impl<'a> Target<'a> {
         sums.retain(|&(count, _)| count > 0.0);
         let between: f64 = sums.iter().map(|(count, sum)| sum * sum / count).sum();
         let (n, k) = (self.values.len() as f64, sums.len() as f64);
-        if n < MIN_PAIRS || n <= k || self.squares == 0.0 {
+        if n - k < MIN_PAIRS || self.squares == 0.0 {
             return None;
         }
         let unexplained = ((self.squares - between).max(0.0) / (n - k)) / (self.squares / (n - 1.0));

@@ -1,6 +1,6 @@
 //! From a source's table to the columns that a model takes: one place, one order. What a later row must
 //! go through as well is kept with the model as its [`FeatureSchema`], whose `encode` is this pipeline
-//! for one row.
+//! for one row; what is infinite is missing here, and refused there.
 //!
 //! 1. Names of categories lose the spaces around them, as a request's do; an empty one is missing.
 //! 2. Infinite features become missing; rows without a target or any feature are left out ([`rows`]).
