@@ -58,16 +58,13 @@ impl std::fmt::Display for JoinReport {
 /// Joins the rows of both sides; `supervised` says whether a row needs a target.
 #[must_use]
 pub fn join(postgres: &KeyedTable, neo4j: &KeyedTable, supervised: bool) -> (FeatureTable, JoinReport) {
-    let mut by_entity: HashMap<&str, Vec<usize>> = HashMap::new();
-    for (row, id) in neo4j.entity_ids.iter().enumerate() {
-        by_entity.entry(id).or_default().push(row);
-    }
-    let rows = sources(postgres, neo4j, &by_entity, supervised);
+    let graph = Entities::of(&neo4j.entity_ids);
+    let rows = sources(postgres, neo4j, &graph, supervised);
     let mut report = JoinReport {
         rows_postgres: postgres.table.n_rows,
         rows_neo4j: neo4j.table.n_rows,
         rows_joined: rows.len(),
-        rows_both: rows.iter().filter(|row| row.postgres.is_some() && !row.neo4j.is_empty()).count(),
+        rows_both: rows.iter().filter(|row| row.postgres.is_some() && row.entity.is_some()).count(),
         ..JoinReport::default()
     };
     let mut columns = vec![];
@@ -77,17 +74,19 @@ pub fn join(postgres: &KeyedTable, neo4j: &KeyedTable, supervised: bool) -> (Fea
         if other.is_some() && usable.is_none() {
             report.columns_of_two_kinds.push(own.name.clone());
         }
-        columns.push(column(&rows, &own.name, Some(&own.values), usable.map(|c| &c.values), &mut report));
+        let sides = (Some(&own.values), usable.map(|column| &column.values));
+        columns.push(column(&rows, &graph, &own.name, sides, &mut report));
     }
     for other in &neo4j.table.columns {
         if !postgres.table.columns.iter().any(|own| own.name == other.name) {
-            columns.push(column(&rows, &other.name, None, Some(&other.values), &mut report));
+            columns.push(column(&rows, &graph, &other.name, (None, Some(&other.values)), &mut report));
         }
     }
     let (own, other) = (&postgres.table.observed_at, &neo4j.table.observed_at);
-    let time = |row: &Source<'_>| {
+    let first_time = graph.first(|row| present(other, row).is_some());
+    let time = |row: &Source| {
         let own = row.postgres.and_then(|row| present(own, row));
-        own.or_else(|| row.graph().find_map(|row| present(other, row))).unwrap_or(f64::NAN)
+        own.or_else(|| row.graph(&first_time).find_map(|row| present(other, row))).unwrap_or(f64::NAN)
     };
     let has_times = !own.is_empty() || !other.is_empty();
     let observed_at = if has_times { rows.iter().map(time).collect() } else { vec![] };
@@ -95,48 +94,73 @@ pub fn join(postgres: &KeyedTable, neo4j: &KeyedTable, supervised: bool) -> (Fea
     (FeatureTable { n_rows: rows.len(), columns, target, observed_at }, report)
 }
 
-/// Where a row of the result takes its values.
-struct Source<'a> {
-    postgres: Option<usize>,
-    /// The Neo4j row that it is, if Postgres does not know its entity.
-    own: Option<usize>,
-    /// All Neo4j rows of its entity.
-    neo4j: &'a [usize],
-    target: f64,
+/// The entities of the Neo4j rows, numbered. A look-up costs the same however many rows an entity has.
+struct Entities<'a> {
+    number: HashMap<&'a str, usize>,
+    /// The entity of each row.
+    of_row: Vec<usize>,
 }
 
-impl Source<'_> {
-    /// Neo4j rows in order of preference.
-    fn graph(&self) -> impl Iterator<Item = usize> {
-        self.own.into_iter().chain(self.neo4j.iter().copied())
+impl<'a> Entities<'a> {
+    fn of(ids: &'a [String]) -> Self {
+        let mut number = HashMap::new();
+        let of_row = ids.iter().map(|id| {
+            let next = number.len();
+            *number.entry(id.as_str()).or_insert(next)
+        });
+        Self { of_row: of_row.collect(), number }
+    }
+
+    /// Each entity's first row for which `has_value` holds.
+    fn first(&self, has_value: impl Fn(usize) -> bool) -> Vec<Option<usize>> {
+        let mut first = vec![None; self.number.len()];
+        for (row, &entity) in self.of_row.iter().enumerate() {
+            if first[entity].is_none() && has_value(row) {
+                first[entity] = Some(row);
+            }
+        }
+        first
     }
 }
 
-fn sources<'a>(
-    postgres: &KeyedTable,
-    neo4j: &KeyedTable,
-    by_entity: &'a HashMap<&str, Vec<usize>>,
-    supervised: bool,
-) -> Vec<Source<'a>> {
+/// Where a row of the result takes its values.
+struct Source {
+    postgres: Option<usize>,
+    /// The Neo4j row that it is, if Postgres does not know its entity.
+    own: Option<usize>,
+    /// Its entity, if Neo4j knows it.
+    entity: Option<usize>,
+    target: f64,
+}
+
+impl Source {
+    /// Neo4j rows in order of preference, given each entity's first one with a value.
+    fn graph(&self, first: &[Option<usize>]) -> impl Iterator<Item = usize> {
+        self.own.into_iter().chain(self.entity.and_then(|entity| first[entity]))
+    }
+}
+
+fn sources(postgres: &KeyedTable, neo4j: &KeyedTable, graph: &Entities<'_>, supervised: bool) -> Vec<Source> {
     let mut known: HashMap<&str, usize> = HashMap::new();
     for id in &postgres.entity_ids {
         *known.entry(id).or_default() += 1;
     }
+    let labels = graph.first(|row| present(&neo4j.table.target, row).is_some());
     let of_postgres = postgres.entity_ids.iter().enumerate().map(|(row, id)| {
-        let graph: &[usize] = by_entity.get(id.as_str()).map_or(&[], Vec::as_slice);
-        let labels: &[usize] = if known[id.as_str()] == 1 { graph } else { &[] };
+        let entity = graph.number.get(id.as_str()).copied();
+        let label = entity.filter(|_| known[id.as_str()] == 1).and_then(|entity| labels[entity]);
         let target = present(&postgres.table.target, row)
-            .or_else(|| labels.iter().find_map(|&row| present(&neo4j.table.target, row)));
-        Source { postgres: Some(row), own: None, neo4j: graph, target: target.unwrap_or(f64::NAN) }
+            .or_else(|| label.and_then(|row| present(&neo4j.table.target, row)));
+        Source { postgres: Some(row), own: None, entity, target: target.unwrap_or(f64::NAN) }
     });
     let of_neo4j = neo4j.entity_ids.iter().enumerate().filter(|(row, id)| {
         !known.contains_key(id.as_str())
             && (supervised || is_observation(&postgres.table, &neo4j.table, *row))
     });
-    let of_neo4j = of_neo4j.map(|(row, id)| Source {
+    let of_neo4j = of_neo4j.map(|(row, _)| Source {
         postgres: None,
         own: Some(row),
-        neo4j: &by_entity[id.as_str()],
+        entity: Some(graph.of_row[row]),
         target: present(&neo4j.table.target, row).unwrap_or(f64::NAN),
     });
     of_postgres.chain(of_neo4j).filter(|row| !supervised || !row.target.is_nan()).collect()
@@ -165,11 +189,11 @@ fn same_kind(a: &ColumnValues, b: &ColumnValues) -> bool {
 }
 
 /// One column of the result. Of two sides of different kinds one has no value.
-fn column(
-    rows: &[Source<'_>],
+fn column<'a>(
+    rows: &[Source],
+    graph: &Entities<'_>,
     name: &str,
-    own: Option<&ColumnValues>,
-    other: Option<&ColumnValues>,
+    (own, other): (Option<&'a ColumnValues>, Option<&'a ColumnValues>),
     report: &mut JoinReport,
 ) -> Column {
     let numeric = |side: Option<&ColumnValues>| {
@@ -182,16 +206,18 @@ fn column(
             Some(ColumnValues::Numeric(values)) => Some(values[row]).filter(|value| !value.is_nan()),
             _ => None,
         };
-        let pick = pick(rows, |row| number(own, row), |row| number(other, row), report);
+        let first = graph.first(|row| number(other, row).is_some());
+        let pick = pick(rows, |row| number(own, row), |row| number(other, row), &first, report);
         ColumnValues::Numeric(pick.map(|value| value.unwrap_or(f32::NAN)).collect())
     } else {
-        let label = |side: Option<&'_ ColumnValues>, row: usize| match side {
+        let label = |side: Option<&'a ColumnValues>, row: usize| match side {
             Some(ColumnValues::Categorical { labels, codes }) if codes[row] != MISSING => {
-                Some(labels[codes[row] as usize].clone())
+                Some(labels[codes[row] as usize].as_str())
             }
             _ => None,
         };
-        let pick = pick(rows, |row| label(own, row), |row| label(other, row), report);
+        let first = graph.first(|row| label(other, row).is_some());
+        let pick = pick(rows, |row| label(own, row), |row| label(other, row), &first, report);
         categories(pick)
     };
     Column { name: name.to_owned(), values }
@@ -199,14 +225,15 @@ fn column(
 
 /// Postgres's value of each row, else Neo4j's; counts what came from where.
 fn pick<T>(
-    rows: &[Source<'_>],
+    rows: &[Source],
     own: impl Fn(usize) -> Option<T>,
     other: impl Fn(usize) -> Option<T>,
+    first: &[Option<usize>],
     report: &mut JoinReport,
 ) -> impl Iterator<Item = Option<T>> {
     rows.iter().map(move |row| {
         let from_postgres = row.postgres.and_then(&own);
-        let from_neo4j = row.graph().find_map(&other);
+        let from_neo4j = row.graph(first).find_map(&other);
         match (from_postgres, from_neo4j) {
             (Some(value), other) => {
                 report.cells_postgres += 1;
@@ -226,14 +253,14 @@ fn pick<T>(
 }
 
 /// Names numbered by first appearance.
-fn categories(names: impl Iterator<Item = Option<String>>) -> ColumnValues {
+fn categories<'a>(names: impl Iterator<Item = Option<&'a str>>) -> ColumnValues {
     let mut labels: Vec<String> = vec![];
-    let mut position: HashMap<String, u32> = HashMap::new();
+    let mut position: HashMap<&str, u32> = HashMap::new();
     let codes = names
         .map(|name| {
             let Some(name) = name else { return MISSING };
-            *position.entry(name).or_insert_with_key(|name| {
-                labels.push(name.clone());
+            *position.entry(name).or_insert_with(|| {
+                labels.push(name.to_owned());
                 labels.len() as u32 - 1
             })
         })

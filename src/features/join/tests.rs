@@ -38,8 +38,9 @@ fn naive(postgres: &KeyedTable, neo4j: &KeyedTable, supervised: bool) -> Vec<(Ve
             cells.push(value);
         }
         let mut target = postgres.table.target.get(row).copied().unwrap_or(f64::NAN);
+        let is_only_row = postgres.entity_ids.iter().filter(|other| *other == id).count() == 1;
         for &graph in &of_entity(id) {
-            if target.is_nan() {
+            if target.is_nan() && is_only_row {
                 target = neo4j.table.target.get(graph).copied().unwrap_or(f64::NAN);
             }
         }
