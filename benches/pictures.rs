@@ -1,11 +1,15 @@
 //! All pictures of each family for 100,000 held-out rows and 40 features, milliseconds and bytes.
 //!
-//! `cargo bench --bench pictures`; with `-- FOLDER` also models of the public data sets are trained, and their
-//! pictures and those of the generated rows lie in the folder afterwards, to be looked at.
+//! `cargo bench --bench pictures`; with `-- FOLDER [DATA]` also models of the public data sets are trained, and
+//! their pictures and those of the generated rows lie in the folder afterwards, to be looked at.
 
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a table on the terminal")]
 
-use std::{fs, path::Path, time::Instant};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use binah_ml::{
     catalog::{Family, Hyperparameters, ModelType},
@@ -32,7 +36,8 @@ const N_FEATURES: usize = 40;
 const REPEATS: usize = 5;
 
 fn main() {
-    let folder = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
+    let mut folders = std::env::args().skip(1).filter(|argument| !argument.starts_with("--"));
+    let (folder, data) = (folders.next(), folders.next());
     for family in [Family::BoostedRegression, Family::RandomForest, Family::IsolationForest] {
         let drawn = generated(family);
         if let Some(folder) = &folder {
@@ -40,13 +45,14 @@ fn main() {
         }
     }
     let Some(folder) = folder else { return };
+    let data = data.map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join(DEFAULT_FOLDER), PathBuf::from);
     let ames = json!({"n_estimators": 300, "early_stopping_rounds": 20});
     for (data_set, model_type, target, params) in [
         (AMES, "cost_forecasting", Some("total_cost"), ames),
         (CREDIT, "risk_assessment", Some("high_risk"), json!({})),
         (AMES, "anomaly_detection", None, json!({})),
     ] {
-        let rows = data_set.rows(&Path::new(env!("CARGO_MANIFEST_DIR")).join(DEFAULT_FOLDER)).unwrap();
+        let rows = data_set.rows(&data).unwrap();
         for (name, held_out, rows) in [("", 0.2, rows.as_slice()), ("-in-sample", 0.0, &rows[..60])] {
             let mut params = params.as_object().unwrap().clone();
             if held_out == 0.0 {

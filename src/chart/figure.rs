@@ -95,7 +95,7 @@ pub struct Column {
     pub from: f64,
     /// Right end.
     pub to: f64,
-    /// Height on the y axis.
+    /// Height on the y axis; a negative one hangs from 0.
     pub height: f64,
 }
 
@@ -198,9 +198,10 @@ impl Figure {
                 for column in columns {
                     let corners =
                         (area.point(self, (column.from, column.height)), area.point(self, (column.to, 0.0)));
-                    let (Some((left, top)), Some((right, bottom))) = corners else { continue };
-                    // A hair of the card between neighbours.
-                    let size = ((right - left - 1.0).max(0.5), bottom - top);
+                    let (Some(from), Some(to)) = corners else { continue };
+                    // A negative column hangs from 0. A hair of the card stays between neighbours.
+                    let (left, top) = (from.0.min(to.0), from.1.min(to.1));
+                    let size = (((to.0 - from.0).abs() - 1.0).max(0.5), (to.1 - from.1).abs());
                     svg.rect(&class, opacity, (left, top), size);
                 }
             }

@@ -39,7 +39,7 @@ pub fn count(value: u64) -> String {
 /// A share in percent: `12.3%`.
 #[must_use]
 pub fn percent(share: f64) -> String {
-    format!("{}%", trimmed(&format!("{:.1}", share * 100.0)))
+    format!("{:.1}%", share * 100.0)
 }
 
 /// Labels of equally spaced ticks: one unit for all, as many decimals as tell them apart.
@@ -88,7 +88,7 @@ mod tests {
             assert_eq!(short(value), text);
         }
         assert_eq!((count(0), count(999), count(1_234_567)), ("0".into(), "999".into(), "1,234,567".into()));
-        assert_eq!((percent(0.1234), percent(1.0)), ("12.3%".into(), "100%".into()));
+        assert_eq!((percent(0.1234), percent(1.0)), ("12.3%".into(), "100.0%".into()));
     }
 
     #[test]

@@ -162,5 +162,5 @@ fn forty_long_names_are_twenty_bars_that_do_not_touch() {
         .collect();
     assert_eq!(heights.len(), 20);
     assert!(heights.windows(2).all(|pair| pair[0][0] + pair[0][1] < pair[1][0]));
-    assert!(text.contains("and 20 more with 50% together") && !text.contains(&names[0]), "{text}");
+    assert!(text.contains("and 20 more with 50.0% together") && !text.contains(&names[0]), "{text}");
 }

@@ -266,11 +266,11 @@ mod tests {
         let metrics = metrics.as_object().expect("an object");
         let text = quality(Family::BoostedRegression, metrics, false);
         assert!(
-            text.contains("| rmse | 25 | 20 |") && text.contains("this model's is 75% smaller"),
+            text.contains("| rmse | 25 | 20 |") && text.contains("this model's is 75.0% smaller"),
             "{text}"
         );
         let worse = json!({"rmse": 150.0, "baseline_rmse": 100.0});
         let text = quality(Family::BoostedRegression, worse.as_object().expect("an object"), true);
-        assert!(text.contains("**this model's is 50% larger**") && text.contains("too good"), "{text}");
+        assert!(text.contains("**this model's is 50.0% larger**") && text.contains("too good"), "{text}");
     }
 }
