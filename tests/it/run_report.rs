@@ -94,7 +94,7 @@ async fn a_run_of_each_family_has_its_pictures_tables_and_note() {
         }
         assert!(note.chars().count() < 5_000, "MLflow 2.x would cut it");
         let metric = |name: &str| run["metrics"][format!("system/{name}")].as_f64().expect(name);
-        let stages = ["read", "prepare", "fit", "evaluate", "report"];
+        let stages = ["read", "prepare", "fit", "evaluate", "export", "report"];
         let sum: f64 = stages.iter().map(|stage| metric(&format!("seconds_{stage}"))).sum();
         assert!((metric("training_seconds") - sum).abs() < 1e-9);
         assert!(metric("rows_per_second") > 0.0 && metric("model_bytes") > 100.0);
