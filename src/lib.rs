@@ -9,6 +9,7 @@
 pub mod app;
 pub mod auth;
 pub mod catalog;
+pub mod chart;
 pub mod config;
 pub mod dev;
 pub mod error;

@@ -8,42 +8,84 @@ use crate::{catalog::Family, features::Dataset, forest::metrics, inference::Load
 /// What a model achieved.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evaluation {
-    /// Finite numbers by name. Without a prefix: on validation rows; `train_`: in-sample.
+    /// Finite numbers by name. Without a prefix: on the judged rows; `train_`: in-sample; `baseline_`: what
+    /// the simplest model achieves on the judged rows, which says the mean or the more frequent class of the
+    /// training rows.
     pub metrics: Map<String, Value>,
     /// What should be known when reading them.
     pub warnings: Vec<String>,
+    /// The rows that the model was judged on.
+    pub judged: Judged,
+}
+
+/// Rows that a model was judged on, equally long lists.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Judged {
+    /// Positions among the usable rows, ascending.
+    pub rows: Vec<usize>,
+    /// The target; empty for an unsupervised model.
+    pub actual: Vec<f64>,
+    /// What the model says: the target, the probability of class 1, or the anomaly score.
+    pub predicted: Vec<f64>,
+    /// Whether the model was fitted on these rows, as none were held out.
+    pub in_sample: bool,
+}
+
+impl Judged {
+    /// The target as classes: 1 where it is 1.
+    #[must_use]
+    pub fn labels(&self) -> Vec<u8> {
+        labels(&self.actual)
+    }
 }
 
 /// Judges a model on the rows that it was or was not fitted on.
 #[must_use]
 pub fn evaluate(family: Family, model: &LoadedModel, dataset: &Dataset, split: &Split) -> Evaluation {
-    let mut evaluation = Evaluation { metrics: Map::new(), warnings: dataset.warnings.clone() };
-    let mut held_out = split.validation.as_slice();
-    if held_out.is_empty() {
-        held_out = &split.train;
-        evaluation.warnings.push("No rows were held out: the metrics are in-sample and too good".to_owned());
+    let mut metrics = Map::new();
+    let mut warnings = dataset.warnings.clone();
+    let in_sample = split.validation.is_empty();
+    if in_sample {
+        warnings.push("No rows were held out: the metrics are in-sample and too good".to_owned());
     }
-    for (prefix, rows) in [("", held_out), ("train_", split.train.as_slice())] {
-        let predicted = model.evaluator.predict(&dataset.features.take_rows(rows));
-        let actual: Vec<f64> = rows.iter().filter_map(|&row| dataset.target.get(row).copied()).collect();
-        let values = match family {
-            Family::BoostedRegression => regression(&actual, &predicted),
-            Family::RandomForest => classification(&actual, &predicted),
-            Family::IsolationForest => anomalies(model.offset, &predicted),
+    let judged = judge(model, dataset, if in_sample { &split.train } else { &split.validation });
+    let judged = Judged { in_sample, ..judged };
+    let trained = if in_sample { judged.clone() } else { judge(model, dataset, &split.train) };
+    for (prefix, rows) in [("", &judged), ("train_", &trained)] {
+        let mut values = match family {
+            Family::BoostedRegression => regression(&rows.actual, &rows.predicted),
+            Family::RandomForest => classification(&rows.labels(), &rows.predicted),
+            Family::IsolationForest => anomalies(model.offset, &rows.predicted),
         };
+        if prefix.is_empty() {
+            values.extend(baseline(family, &trained.actual, &judged.actual));
+        }
         for (name, value) in values {
             match value.filter(|value| value.is_finite()) {
                 Some(value) => {
-                    evaluation.metrics.insert(format!("{prefix}{name}"), json!(value));
+                    metrics.insert(format!("{prefix}{name}"), json!(value));
                 }
                 None if prefix.is_empty() => {
-                    evaluation.warnings.push(format!("{name} is undefined on the validation rows"));
+                    warnings.push(format!("{name} is undefined on the validation rows"));
                 }
                 None => {}
             }
         }
     }
-    evaluation
+    Evaluation { metrics, warnings, judged }
+}
+
+fn judge(model: &LoadedModel, dataset: &Dataset, rows: &[usize]) -> Judged {
+    Judged {
+        predicted: model.evaluator.predict(&dataset.features.take_rows(rows)),
+        actual: rows.iter().filter_map(|&row| dataset.target.get(row).copied()).collect(),
+        rows: rows.to_vec(),
+        in_sample: true,
+    }
+}
+
+fn labels(actual: &[f64]) -> Vec<u8> {
+    actual.iter().map(|&class| u8::from(class == 1.0)).collect()
 }
 
 type Metrics = Vec<(&'static str, Option<f64>)>;
@@ -56,13 +98,35 @@ fn regression(actual: &[f64], predicted: &[f64]) -> Metrics {
     ]
 }
 
-fn classification(actual: &[f64], predicted: &[f64]) -> Metrics {
-    let labels: Vec<u8> = actual.iter().map(|&class| u8::from(class == 1.0)).collect();
+fn classification(labels: &[u8], predicted: &[f64]) -> Metrics {
+    let confusion = metrics::Confusion::at(0.5, labels, predicted);
+    let ranking = metrics::Ranking::new(labels, predicted);
     vec![
-        ("accuracy", Some(metrics::Confusion::at(0.5, &labels, predicted).accuracy())),
-        ("auc_roc", metrics::auc_roc(&labels, predicted)),
-        ("log_loss", Some(metrics::log_loss(&labels, predicted))),
+        ("accuracy", Some(confusion.accuracy())),
+        ("auc_roc", metrics::auc_roc(labels, predicted)),
+        ("log_loss", Some(metrics::log_loss(labels, predicted))),
+        ("average_precision", ranking.map(|ranking| ranking.average_precision())),
+        ("precision", Some(confusion.precision())),
+        ("recall", Some(confusion.recall())),
+        ("f1", Some(confusion.f1())),
+        ("brier_score", Some(metrics::brier_score(labels, predicted))),
     ]
+}
+
+/// What is achieved without looking at a feature.
+fn baseline(family: Family, trained: &[f64], judged: &[f64]) -> Option<(&'static str, Option<f64>)> {
+    let mean = trained.iter().sum::<f64>() / trained.len() as f64;
+    match family {
+        Family::BoostedRegression => {
+            Some(("baseline_rmse", Some(metrics::rmse(judged, &vec![mean; judged.len()]))))
+        }
+        Family::RandomForest => {
+            let frequent = f64::from(u8::from(mean > 0.5));
+            let right = judged.iter().filter(|&&class| class == frequent).count();
+            Some(("baseline_accuracy", Some(right as f64 / judged.len() as f64)))
+        }
+        Family::IsolationForest => None,
+    }
 }
 
 fn anomalies(offset: f64, scores: &[f64]) -> Metrics {

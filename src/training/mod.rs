@@ -4,10 +4,11 @@ pub mod evaluate;
 pub mod fit;
 mod flavors;
 pub mod gate;
-mod report;
+pub mod report;
 pub mod request;
 pub mod source;
 pub mod split;
+mod stages;
 pub mod trainer;
 
 pub use gate::Gate;

@@ -1,22 +1,67 @@
-//! A finished training in words: its message, and its run for MLflow.
+//! A finished training in words and pictures: its message, and its run for MLflow.
+
+mod note;
+mod pictures;
+mod tables;
 
 use std::fmt::Write;
 
-use bytes::Bytes;
 use chrono::Utc;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::trainer::{Task, Trained};
+use super::{
+    evaluate::Evaluation,
+    stages::process_peak_memory,
+    trainer::{Task, Trained},
+};
+pub use pictures::pictures;
+
 use crate::{
-    features::{
-        Feature as FeatureSpec,
-        join::JoinReport,
-        pipeline::profile::{NumericProfile, QUANTILES, ValuesProfile},
-        schema,
-    },
+    catalog::Family,
+    features::{join::JoinReport, schema},
     registry::ModelRecord,
     tracking::{ArtifactFile, Dataset, DatasetColumn, Feature, FeatureKind, ModelFolder, TrainingRun},
 };
+
+/// What the pictures and tables of a run are made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Material<'a> {
+    /// Decides which pictures there are.
+    pub family: Family,
+    /// Name of what is predicted.
+    pub target: &'a str,
+    /// The metrics, and the rows that they come from.
+    pub evaluation: &'a Evaluation,
+    /// Score at and above which a row is normal; NaN for other families.
+    pub offset: f64,
+    /// Shares by feature, in model order.
+    pub importance: &'a [(String, f64)],
+    /// Learning curves, one value a round; empty for the forests.
+    pub curves: &'a [(&'static str, Vec<f64>)],
+    /// Trees of the model: with early stopping fewer than rounds.
+    pub n_trees: usize,
+}
+
+/// The files that show how good a model is, and what the training took.
+#[derive(Debug, Clone)]
+pub(super) struct Shown {
+    /// Below `plots/`.
+    pictures: Vec<ArtifactFile>,
+    tables: Vec<ArtifactFile>,
+    /// In bytes, of the whole process.
+    peak_memory: Option<u64>,
+}
+
+impl Shown {
+    /// Draws and writes everything once; a run that is logged again gets the same bytes.
+    pub(super) fn new(material: &Material<'_>) -> Self {
+        Self {
+            pictures: pictures::pictures(material),
+            tables: tables::tables(material),
+            peak_memory: process_peak_memory(),
+        }
+    }
+}
 
 /// What happened, in one sentence for a person.
 pub(super) fn message(task: &Task, trained: &Trained, record: &ModelRecord, tracked: bool) -> String {
@@ -44,6 +89,9 @@ pub(super) fn message(task: &Task, trained: &Trained, record: &ModelRecord, trac
 
 /// The run as it is to stand in MLflow. Equal for equal trainings: logging may be repeated.
 pub(super) fn training_run(task: &Task, trained: &Trained, record: &ModelRecord) -> TrainingRun {
+    let model = model_folder(trained);
+    let profile = tables::data_profile(&trained.profile, &trained.model.schema);
+    let tables: Vec<_> = trained.shown.tables.iter().cloned().chain([profile]).collect();
     TrainingRun {
         job_id: task.job,
         tenant_id: task.tenant.to_string(),
@@ -54,12 +102,7 @@ pub(super) fn training_run(task: &Task, trained: &Trained, record: &ModelRecord)
         started_at: task.started_at,
         finished_at: Utc::now(),
         params: params(task, trained),
-        metrics: trained
-            .evaluation
-            .metrics
-            .iter()
-            .filter_map(|(name, value)| Some((name.clone(), value.as_f64()?)))
-            .collect(),
+        metrics: metrics(trained),
         curves: trained
             .fitted
             .curves
@@ -70,12 +113,35 @@ pub(super) fn training_run(task: &Task, trained: &Trained, record: &ModelRecord)
             ("family".to_owned(), task.model_type.family.name().to_owned()),
             ("data_source".to_owned(), trained.origin.source.to_owned()),
             ("data_digest".to_owned(), trained.digest.to_string()),
+            tables::tag(&tables),
         ],
-        note: Some(note(task, trained, record)),
+        note: Some(note::note(task, trained, record, &model)),
         dataset: Some(dataset(task, trained)),
-        files: vec![importance_file(trained), profile_file(trained)],
-        model: model_folder(trained),
+        files: trained.shown.pictures.iter().cloned().chain(tables).collect(),
+        model,
     }
+}
+
+/// How good the model is and, under `system/`, what it took.
+fn metrics(trained: &Trained) -> Vec<(String, f64)> {
+    let seconds = &trained.seconds;
+    let system = [
+        ("training_seconds", Some(seconds.working())),
+        ("seconds_read", Some(seconds.read)),
+        ("seconds_queued", Some(seconds.queued)),
+        ("seconds_prepare", Some(seconds.prepare)),
+        ("seconds_fit", Some(seconds.fit)),
+        ("seconds_evaluate", Some(seconds.evaluate)),
+        ("seconds_export", Some(seconds.export)),
+        ("seconds_report", Some(seconds.report)),
+        ("rows_per_second", Some(trained.n_train as f64 / seconds.fit)),
+        ("model_bytes", Some(trained.native.len() as f64)),
+        ("process_peak_memory_bytes", trained.shown.peak_memory.map(|bytes| bytes as f64)),
+    ];
+    let quality = trained.evaluation.metrics.iter();
+    let quality = quality.filter_map(|(name, value)| Some((name.clone(), value.as_f64()?)));
+    let system = system.into_iter().filter_map(|(name, value)| Some((format!("system/{name}"), value?)));
+    quality.chain(system.filter(|(_, value)| value.is_finite())).collect()
 }
 
 fn params(task: &Task, trained: &Trained) -> Vec<(String, String)> {
@@ -143,80 +209,6 @@ fn plain(value: &Value) -> String {
         Value::String(word) => word.clone(),
         other => other.to_string(),
     }
-}
-
-fn note(task: &Task, trained: &Trained, record: &ModelRecord) -> String {
-    let mut note =
-        format!("## {} {}\n\n{}\n\n", task.model_type, record.version_label(), task.model_type.summary);
-    let _ = writeln!(note, "{}.\n", message(task, trained, record, true));
-    note.push_str("| metric | value |\n|---|---|\n");
-    for (name, value) in &trained.evaluation.metrics {
-        let _ = writeln!(note, "| {name} | {value} |");
-    }
-    for warning in &trained.evaluation.warnings {
-        let _ = writeln!(note, "\n> {warning}");
-    }
-    note
-}
-
-fn importance_file(trained: &Trained) -> ArtifactFile {
-    let mut shares: Vec<_> = trained.importance.iter().collect();
-    shares.sort_by(|a, b| b.1.total_cmp(&a.1));
-    let rows: Vec<_> = shares.into_iter().map(|(name, share)| json!([name, share])).collect();
-    let table = json!({ "columns": ["feature", "importance"], "data": rows });
-    ArtifactFile { path: "feature_importance.json".to_owned(), bytes: Bytes::from(table.to_string()) }
-}
-
-/// The profile for people, as a table that MLflow shows; the file in the registry has all of it.
-fn profile_file(trained: &Trained) -> ArtifactFile {
-    let share = |share: f64| format!("{}%", (share * 100.0).round());
-    let words = ["feature", "count", "missing", "mean", "std", "min"].map(str::to_owned);
-    let quantiles = QUANTILES.into_iter().map(share);
-    let columns: Vec<_> =
-        words.into_iter().chain(quantiles).chain(["max", "top"].map(str::to_owned)).collect();
-    let numbers = |name: &str, count: u64, missing: u64, numbers: &NumericProfile| {
-        let mut row = vec![json!(name), json!(count), json!(missing)];
-        row.extend([json!(numbers.mean), json!(numbers.std), json!(numbers.min)]);
-        row.extend(numbers.quantiles.iter().map(|(_, quantile)| json!(quantile)));
-        row.extend([json!(numbers.max), Value::Null]);
-        row
-    };
-    let profile = &trained.profile;
-    let schema = &trained.model.schema;
-    let features = profile.features.iter().zip(&schema.features);
-    let mut rows: Vec<_> = features
-        .map(|(feature, FeatureSpec { kind, .. })| match (&feature.values, kind) {
-            (ValuesProfile::Numeric(values), _) => {
-                numbers(&feature.name, feature.count, feature.missing, values)
-            }
-            (ValuesProfile::Categorical { counts }, kind) => {
-                let mut row = vec![json!(feature.name), json!(feature.count), json!(feature.missing)];
-                row.resize(columns.len() - 1, Value::Null);
-                row.push(json!(top_categories(kind, counts)));
-                row
-            }
-        })
-        .collect();
-    if let (Some(name), Some(values)) = (&schema.target, &profile.target) {
-        rows.push(numbers(name, profile.n_rows, 0, values));
-    }
-    let table = json!({ "columns": columns, "data": rows });
-    ArtifactFile { path: "data_profile.json".to_owned(), bytes: Bytes::from(table.to_string()) }
-}
-
-/// `a 60%, b 30%`: the most frequent categories with their shares of the values.
-fn top_categories(kind: &schema::FeatureKind, counts: &[u64]) -> String {
-    const SHOWN: usize = 5;
-    let schema::FeatureKind::Categorical { categories, .. } = kind else { return String::new() };
-    let all = counts.iter().sum::<u64>().max(1) as f64;
-    let mut top: Vec<_> = counts.iter().zip(categories).collect();
-    // A stable sort: equal counts stay in the order of the names.
-    top.sort_by_key(|(count, _)| std::cmp::Reverse(**count));
-    let shown = top.iter().take(SHOWN).map(|(count, name)| {
-        let name: String = name.chars().take(60).collect();
-        format!("{name} {:.1}%", **count as f64 / all * 100.0)
-    });
-    shown.collect::<Vec<_>>().join(", ")
 }
 
 fn model_folder(trained: &Trained) -> ModelFolder {

@@ -14,9 +14,10 @@ use super::{
     fit::{FitContext, Fitted, fit},
     flavors::{Provenance, flavors},
     gate::Admission,
-    report,
+    report::{self, Material, Shown},
     source::{Loaded, Origin, Sources},
     split::Split,
+    stages::{Seconds, Stopwatch},
 };
 use crate::{
     auth::{Caller, TenantId, tenant},
@@ -91,6 +92,10 @@ pub(super) struct Trained {
     pub(super) origin: Origin,
     /// The first training row, for MLflow's input example.
     pub(super) example: Vec<f32>,
+    /// Pictures and tables.
+    pub(super) shown: Shown,
+    /// What the stages took.
+    pub(super) seconds: Seconds,
 }
 
 /// A training in progress.
@@ -195,8 +200,11 @@ impl Trainer {
         request: TrainRequest,
         admission: &Admission,
     ) -> Result<TrainOutcome> {
+        let mut stopwatch = Stopwatch::start();
         let loaded = self.rooms.sources.read(&request, &task.caller, task.started_at).await?;
-        let trained = self.fit(task, request, loaded, admission).await?;
+        let seconds_read = stopwatch.lap();
+        let mut trained = self.fit(task, request, loaded, admission).await?;
+        trained.seconds.read = seconds_read;
         let record = self.register(task, &trained).await?;
         self.rooms.cache.insert(record.tenant, record.id, Arc::clone(&trained.model)).await;
         Ok(self.track(task, &trained, &record).await)
@@ -217,13 +225,18 @@ impl Trainer {
             Family::BoostedRegression => Some(self.rooms.library.get()?),
             Family::RandomForest | Family::IsolationForest => None,
         };
+        let mut stopwatch = Stopwatch::start();
         let work = move || {
+            let mut seconds = Seconds { queued: stopwatch.lap(), ..Seconds::default() };
             let (dataset, origin) = loaded.dataset(&request)?;
             let split = Split::new(&dataset, request.split, request.validation_split, request.seed)?;
+            seconds.prepare = stopwatch.lap();
             let context = FitContext { seed: request.seed, threads, library: library.as_deref() };
             let fitted = fit(model_type.family, &params, &dataset, &split, context)?;
             let model = LoadedModel::new(dataset.schema.clone(), &fitted.ensemble)?;
+            seconds.fit = stopwatch.lap();
             let mut evaluation = evaluate(model_type.family, &model, &dataset, &split);
+            seconds.evaluate = stopwatch.lap();
             let shares = fitted.ensemble.feature_importance();
             let native = Bytes::from(native::encode(&fitted.ensemble));
             let names = dataset.schema.names();
@@ -236,13 +249,27 @@ impl Trainer {
             };
             let (flavors, warning) = flavors(&fitted, &native, provenance)?;
             evaluation.warnings.extend(warning);
+            seconds.export = stopwatch.lap();
+            let importance: Vec<_> = names.into_iter().zip(shares).collect();
+            let shown = Shown::new(&Material {
+                family: model_type.family,
+                target: dataset.schema.target.as_deref().unwrap_or_default(),
+                evaluation: &evaluation,
+                offset: model.offset,
+                importance: &importance,
+                curves: &fitted.curves,
+                n_trees: fitted.ensemble.trees.len(),
+            });
+            seconds.report = stopwatch.lap();
             Ok(Trained {
                 native,
                 flavors,
                 digest: dataset.digest,
                 profile_json: serde_json::to_vec(&dataset.profile).map_err(Error::internal)?.into(),
                 profile: dataset.profile,
-                importance: names.into_iter().zip(shares).collect(),
+                importance,
+                shown,
+                seconds,
                 example: dataset.features.row(split.train[0]),
                 model: Arc::new(model),
                 n_train: split.train.len(),

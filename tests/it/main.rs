@@ -13,6 +13,7 @@ mod predicting;
 mod process;
 #[path = "../python/mod.rs"]
 mod python;
+mod run_report;
 mod storage;
 mod support;
 mod tenant_query;

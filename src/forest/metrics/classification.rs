@@ -98,7 +98,7 @@ fn ratio(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
-fn check(labels: &[u8], scores: &[f64]) {
+pub(super) fn check(labels: &[u8], scores: &[f64]) {
     assert_eq!(labels.len(), scores.len(), "a score for each label");
     assert!(!labels.is_empty(), "at least one label");
 }
