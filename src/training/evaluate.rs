@@ -3,7 +3,12 @@
 use serde_json::{Map, Value, json};
 
 use super::split::Split;
-use crate::{catalog::Family, features::Dataset, forest::metrics, inference::LoadedModel};
+use crate::{
+    catalog::Family,
+    features::Dataset,
+    forest::{Matrix, metrics},
+    inference::LoadedModel,
+};
 
 /// What a model achieved.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,11 +31,7 @@ pub fn evaluate(family: Family, model: &LoadedModel, dataset: &Dataset, split: &
     for (prefix, rows) in [("", held_out), ("train_", split.train.as_slice())] {
         let predicted = model.evaluator.predict(&dataset.features.take_rows(rows));
         let actual: Vec<f64> = rows.iter().filter_map(|&row| dataset.target.get(row).copied()).collect();
-        let values = match family {
-            Family::BoostedRegression => regression(&actual, &predicted),
-            Family::RandomForest => classification(&actual, &predicted),
-            Family::IsolationForest => anomalies(model.offset, &predicted),
-        };
+        let values = scores(family, model.offset, &actual, &predicted);
         for (name, value) in values {
             match value.filter(|value| value.is_finite()) {
                 Some(value) => {
@@ -44,6 +45,26 @@ pub fn evaluate(family: Family, model: &LoadedModel, dataset: &Dataset, split: &
         }
     }
     evaluation
+}
+
+/// One metric of a model on given rows; `None` if it is undefined on them.
+pub(super) fn metric(
+    family: Family,
+    name: &str,
+    model: &LoadedModel,
+    rows: &Matrix,
+    actual: &[f64],
+) -> Option<f64> {
+    let values = scores(family, model.offset, actual, &model.evaluator.predict(rows));
+    values.into_iter().find(|(found, _)| *found == name)?.1.filter(|value| value.is_finite())
+}
+
+fn scores(family: Family, offset: f64, actual: &[f64], predicted: &[f64]) -> Metrics {
+    match family {
+        Family::BoostedRegression => regression(actual, predicted),
+        Family::RandomForest => classification(actual, predicted),
+        Family::IsolationForest => anomalies(offset, predicted),
+    }
 }
 
 type Metrics = Vec<(&'static str, Option<f64>)>;

@@ -14,12 +14,19 @@ use crate::{
         pipeline::profile::{NumericProfile, QUANTILES, ValuesProfile},
         schema,
     },
-    registry::ModelRecord,
+    inference::request::version_label,
+    registry::{ModelRecord, Verdict},
     tracking::{ArtifactFile, Dataset, DatasetColumn, Feature, FeatureKind, ModelFolder, TrainingRun},
 };
 
 /// What happened, in one sentence for a person.
-pub(super) fn message(task: &Task, trained: &Trained, record: &ModelRecord, tracked: bool) -> String {
+pub(super) fn message(
+    task: &Task,
+    trained: &Trained,
+    record: &ModelRecord,
+    verdict: &Verdict,
+    tracked: bool,
+) -> String {
     let mut text = format!(
         "Trained {} {} on {} rows ({})",
         task.model_type,
@@ -36,14 +43,32 @@ pub(super) fn message(task: &Task, trained: &Trained, record: &ModelRecord, trac
     if let Some(join) = &trained.origin.join {
         let _ = write!(text, "; {join}");
     }
+    let _ = match verdict.champion_version.filter(|_| !verdict.promoted) {
+        None => write!(text, "; now the champion: {}", verdict.reason),
+        Some(champion) => {
+            write!(text, "; {} stays the champion: {}", version_label(champion), verdict.reason)
+        }
+    };
     if !tracked {
         text.push_str("; tracking is pending: MLflow could not be reached");
     }
     text
 }
 
+/// The warning of a version that predictions will not use.
+pub(super) fn not_served(record: &ModelRecord, verdict: &Verdict) -> Option<String> {
+    let champion = version_label(verdict.champion_version.filter(|_| !verdict.promoted)?);
+    let version = record.version_label();
+    Some(format!("{version} is not served, {champion} stays the champion: {}", verdict.reason))
+}
+
 /// The run as it is to stand in MLflow. Equal for equal trainings: logging may be repeated.
-pub(super) fn training_run(task: &Task, trained: &Trained, record: &ModelRecord) -> TrainingRun {
+pub(super) fn training_run(
+    task: &Task,
+    trained: &Trained,
+    record: &ModelRecord,
+    verdict: &Verdict,
+) -> TrainingRun {
     TrainingRun {
         job_id: task.job,
         tenant_id: task.tenant.to_string(),
@@ -53,7 +78,7 @@ pub(super) fn training_run(task: &Task, trained: &Trained, record: &ModelRecord)
         version: record.version,
         started_at: task.started_at,
         finished_at: Utc::now(),
-        params: params(task, trained),
+        params: params(task, trained).into_iter().chain(promotion_params(verdict)).collect(),
         metrics: trained
             .evaluation
             .metrics
@@ -71,7 +96,7 @@ pub(super) fn training_run(task: &Task, trained: &Trained, record: &ModelRecord)
             ("data_source".to_owned(), trained.origin.source.to_owned()),
             ("data_digest".to_owned(), trained.digest.to_string()),
         ],
-        note: Some(note(task, trained, record)),
+        note: Some(note(task, trained, record, verdict)),
         dataset: Some(dataset(task, trained)),
         files: vec![importance_file(trained), profile_file(trained)],
         model: model_folder(trained),
@@ -94,6 +119,24 @@ fn params(task: &Task, trained: &Trained) -> Vec<(String, String)> {
     let hyperparameters = task.params.as_map().iter().map(|(name, value)| (name.clone(), plain(value)));
     let own = own.into_iter().chain(trained.origin.join.iter().flat_map(join_params));
     own.map(|(name, value)| (name.to_owned(), value)).chain(hyperparameters).collect()
+}
+
+/// The decision about the champion, with both numbers.
+fn promotion_params(verdict: &Verdict) -> Vec<(String, String)> {
+    let word = if verdict.promoted { "promoted" } else { "not promoted" };
+    let mut params = vec![
+        ("promotion", word.to_owned()),
+        ("promotion_decision", verdict.decision.to_owned()),
+        ("promotion_reason", verdict.reason.clone()),
+    ];
+    params.extend(verdict.champion_version.map(|version| ("promotion_against", version_label(version))));
+    if let Some(score) = verdict.score {
+        params.push(("promotion_metric", score.metric.to_owned()));
+        params.push(("promotion_value", score.value.to_string()));
+        params.push(("promotion_champion_value", score.champion_value.to_string()));
+        params.push(("promotion_margin", verdict.margin.to_string()));
+    }
+    params.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// What each side gave.
@@ -145,10 +188,10 @@ fn plain(value: &Value) -> String {
     }
 }
 
-fn note(task: &Task, trained: &Trained, record: &ModelRecord) -> String {
+fn note(task: &Task, trained: &Trained, record: &ModelRecord, verdict: &Verdict) -> String {
     let mut note =
         format!("## {} {}\n\n{}\n\n", task.model_type, record.version_label(), task.model_type.summary);
-    let _ = writeln!(note, "{}.\n", message(task, trained, record, true));
+    let _ = writeln!(note, "{}.\n", message(task, trained, record, verdict, true));
     note.push_str("| metric | value |\n|---|---|\n");
     for (name, value) in &trained.evaluation.metrics {
         let _ = writeln!(note, "| {name} | {value} |");
