@@ -155,36 +155,32 @@ pub(super) fn decide(
         Comparison::Scored(score) => Some(*score),
         _ => None,
     };
-    let figures = score.map_or_else(String::new, |score| {
-        let Score { metric, value, champion_value } = score;
-        format!("{metric} {value:.6} against {champion_value:.6} of {label} on the same held-out rows")
-    });
-    let and_figures = if figures.is_empty() { String::new() } else { format!(" ({figures})") };
+    let grounds = match comparison {
+        Comparison::First => "it is the first version".to_owned(),
+        Comparison::NoLabels => "without labels there is no metric to compare by".to_owned(),
+        Comparison::NoHeldOutRows => format!("no rows were held out to compare with {label}"),
+        Comparison::NotComparable(why) => format!("not comparable with {label}: {why}"),
+        Comparison::Scored(Score { metric, value, champion_value }) => {
+            let (value, champion_value) = (figure(*value), figure(*champion_value));
+            format!("{metric} {value} against {champion_value} of {label} on the same held-out rows")
+        }
+    };
     let (promoted, decision, reason) = match (comparison, config.policy) {
-        (Comparison::First, _) => (true, "first", "it is the first version".to_owned()),
+        (Comparison::First, _) => (true, "first", grounds),
         (_, PromotionPolicy::Manual) => {
-            (false, "manual", format!("PROMOTION=manual: an administrator decides{and_figures}"))
+            (false, "manual", format!("PROMOTION=manual, an administrator decides ({grounds})"))
         }
-        (_, PromotionPolicy::Always) => (true, "always", format!("PROMOTION=always{and_figures}")),
-        (Comparison::NoLabels, _) => {
-            (true, "no_labels", "without labels there is no metric to compare by".to_owned())
+        (_, PromotionPolicy::Always) => (true, "always", format!("PROMOTION=always ({grounds})")),
+        (Comparison::NoLabels, _) => (true, "no_labels", grounds),
+        (Comparison::NoHeldOutRows, _) => (true, "no_held_out_rows", grounds),
+        (Comparison::NotComparable(_), _) => (true, "not_comparable", grounds),
+        (Comparison::Scored(score), _) if is_better(family, *score, config.margin) => {
+            (true, "better", grounds)
         }
-        (Comparison::NoHeldOutRows, _) => {
-            (true, "no_held_out_rows", format!("no rows were held out to compare with {label}"))
+        (Comparison::Scored(_), _) if config.margin > 0.0 => {
+            (false, "not_better", format!("{grounds}; a margin of {} is asked for", config.margin))
         }
-        (Comparison::NotComparable(why), _) => {
-            (true, "not_comparable", format!("not comparable with {label}: {why}"))
-        }
-        (Comparison::Scored(score), PromotionPolicy::Auto) => {
-            if is_better(family, *score, config.margin) {
-                (true, "better", figures)
-            } else if config.margin > 0.0 {
-                let margin = config.margin;
-                (false, "not_better", format!("{figures}, a margin of {margin} is asked for"))
-            } else {
-                (false, "not_better", figures)
-            }
-        }
+        (Comparison::Scored(_), _) => (false, "not_better", grounds),
     };
     Verdict {
         promoted,
@@ -195,6 +191,13 @@ pub(super) fn decide(
         score,
         margin: config.margin,
     }
+}
+
+/// Six significant digits.
+fn figure(value: f64) -> String {
+    let magnitude = if value == 0.0 { 0 } else { value.abs().log10().floor() as i32 };
+    let decimals = (5 - magnitude).clamp(0, 15) as usize;
+    format!("{value:.decimals$}")
 }
 
 /// Whether the error shrank by more than the margin. An equal model is not better: the one that is known
@@ -242,7 +245,14 @@ mod tests {
                 (promoted, grounds),
                 "{metric} {value} {margin}"
             );
-            assert!(verdict.reason.contains(&format!("{value:.6}")), "{}", verdict.reason);
+            assert!(verdict.reason.contains(&figure(value)), "{}", verdict.reason);
+        }
+    }
+
+    #[test]
+    fn figures_have_six_digits_whatever_their_size() {
+        for (value, text) in [(0.0, "0.00000"), (1_234_567.8, "1234568"), (0.000_123_456_7, "0.000123457")] {
+            assert_eq!(figure(value), text);
         }
     }
 
@@ -272,6 +282,6 @@ mod tests {
             (false, "manual", true, "always")
         );
         assert!(manual.score.is_some() && always.score.is_some());
-        assert!(always.reason.contains("2.000000 against 1.000000"), "{}", always.reason);
+        assert!(always.reason.contains("2.00000 against 1.00000"), "{}", always.reason);
     }
 }

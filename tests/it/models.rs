@@ -2,6 +2,7 @@
 //! comparison, lists; through HTTP, with real trainings.
 
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::{
     python,
@@ -416,8 +417,16 @@ async fn another_tenants_versions_are_not_there_and_users_change_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn mlflow_follows_the_aliases() {
     let service = Service::start().await;
-    let (good, bad) = champion_and_challenger(&service).await;
-    let name = format!("{TENANT_A}_{TYPE}");
+    // Of its own: the tests share one MLflow.
+    let tenant = Uuid::new_v4().to_string();
+    let train = async |more: Value| service.train(&tenant, TYPE, more).await.ok();
+    let good = train(json!({"data": rows(300, 0.0)})).await;
+    let bad = train(json!({"data": rows(300, 0.0), "config": {"n_estimators": 1, "max_depth": 1}})).await;
+    let change = async |method: &str, path: &str, body: Option<Value>| {
+        let path = format!("/api/ml/models/{TYPE}/{path}");
+        service.send(method, &path, &tenant, "admin", body).await
+    };
+    let name = format!("{tenant}_{TYPE}");
     let read = |aliases: &[&str]| {
         let input = json!({"tracking_uri": service.config.mlflow.tracking_uri, "name": name, "aliases": aliases,
                            "row": {"size": 10.0}});
@@ -430,22 +439,22 @@ async fn mlflow_follows_the_aliases() {
         (&good["run_id"], &bad["run_id"])
     );
     let tags = &seen["champion"]["tags"];
-    assert_eq!((&tags["tenant_id"], &tags["run_id"]), (&json!(TENANT_A), &good["run_id"]));
+    assert_eq!((&tags["tenant_id"], &tags["run_id"]), (&json!(tenant), &good["run_id"]));
     assert_eq!(tags["metric.rmse"], good["metrics"]["rmse"].to_string());
     assert_eq!(tags["data_digest"].as_str().map(str::len), Some(64));
     let promotion = seen["challenger"]["tags"]["promotion"].as_str().expect("a tag");
     assert!(promotion.starts_with("not promoted (not_better): rmse "), "{promotion}");
-    let ours = service.predict(TENANT_A, TYPE, json!({"size": 10})).await.ok();
+    let ours = service.predict(&tenant, TYPE, json!({"size": 10})).await.ok();
     assert_eq!(seen["champion"]["prediction"], ours["prediction"]["value"], "models:/...@champion");
 
-    let set = change(&service, "PUT", "aliases/blue", Some(json!({"version": 2}))).await.ok();
+    let set = change("PUT", "aliases/blue", Some(json!({"version": 2}))).await.ok();
     assert_eq!(set["mlflow_follows"], json!(true), "{set}");
-    change(&service, "PUT", "aliases/champion", Some(json!({"version": 2}))).await.ok();
+    change("PUT", "aliases/champion", Some(json!({"version": 2}))).await.ok();
     let seen = read(&["champion", "challenger", "blue"]);
     assert_eq!((&seen["champion"]["run_id"], &seen["blue"]["run_id"]), (&bad["run_id"], &bad["run_id"]));
     assert_eq!(seen["challenger"], Value::Null, "the champion challenges nobody");
-    change(&service, "POST", "rollback", None).await.ok();
-    change(&service, "POST", "versions/2/deprecate", None).await.ok();
+    change("POST", "rollback", None).await.ok();
+    change("POST", "versions/2/deprecate", None).await.ok();
     let seen = read(&["champion", "blue"]);
     assert_eq!((&seen["champion"]["run_id"], &seen["blue"]), (&good["run_id"], &Value::Null));
 }

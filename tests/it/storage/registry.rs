@@ -161,6 +161,25 @@ async fn a_registered_model_comes_back_as_it_was() {
     );
 }
 
+/// What a version of the service that knows no aliases serves.
+#[tokio::test]
+async fn without_an_alias_the_newest_ready_version_is_the_champion() {
+    let bench = Bench::new().await;
+    let first = bench.train(tenant(TENANT_A)).await;
+    bench.train(tenant(TENANT_A)).await;
+    let pointed = format!("UPDATE model_aliases SET model_id = '{}'", first.id);
+    for (change, version) in [
+        ("SELECT 1", 2),
+        (pointed.as_str(), 1),
+        ("UPDATE ml_models SET status = 'deprecated' WHERE version = 1", 2),
+        ("UPDATE ml_models SET status = 'ready'; DELETE FROM model_aliases", 2),
+    ] {
+        bench.database.as_owner(change).await;
+        let champion = scope(tenant(TENANT_A), bench.registry.champion(cost())).await.expect("reads");
+        assert_eq!(champion.map(|champion| champion.version), Some(version), "{change}");
+    }
+}
+
 #[tokio::test]
 async fn what_is_not_there_says_what_to_do() {
     let bench = Bench::new().await;
