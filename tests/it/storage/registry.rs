@@ -134,8 +134,8 @@ async fn a_registered_model_comes_back_as_it_was() {
         let mut tx = bench.service.tenant_transaction("test").await.expect("begins");
         assert_eq!(resolve(&mut tx, cost(), &VersionSelector::Latest).await.expect("found"), second);
         assert_eq!(resolve(&mut tx, cost(), &VersionSelector::Number(1)).await.expect("found"), first);
-        drop(tx);
         assert_eq!(resolve(&mut tx, cost(), &VersionSelector::Champion).await.expect("found"), second);
+        drop(tx);
         assert_eq!(&bench.registry.read(&second, "model.bml").await.expect("reads")[..], b"trees");
         let link = bench.registry.link_run(second.id, "run", "runs:/run/model", Some("2")).await;
         link.expect("links");
