@@ -19,6 +19,7 @@ use crate::{
     },
     http::{self, AppState, Readiness, Services},
     inference::{ModelCache, Predictor},
+    lifecycle::Lifecycle,
     registry::{ArtifactStore, Registry},
     storage::{Database, privileges},
     tls,
@@ -114,6 +115,7 @@ pub(crate) fn services(
 ) -> Result<Services> {
     let registry = Registry::new(database.clone(), ArtifactStore::open(&config.model_registry_path)?);
     let tracker = Tracker::new(config.mlflow.tracker().map_err(Error::internal)?).map_err(Error::internal)?;
+    let lifecycle = Lifecycle::new(registry.clone(), tracker.clone(), config.mlflow.wait);
     let library = LazyLibrary::new(config.xgboost());
     let cache = ModelCache::new(config.model_cache_bytes);
     let trainer = Trainer::new(
@@ -130,7 +132,9 @@ pub(crate) fn services(
             },
             registry: registry.clone(),
             cache: cache.clone(),
+            promotion: config.promotion,
             tracker,
+            lifecycle: lifecycle.clone(),
             tracking_wait: config.mlflow.wait,
             library,
         },
@@ -141,6 +145,7 @@ pub(crate) fn services(
         trainer: Arc::new(trainer),
         predictor: Predictor::new(database.clone(), registry.clone(), cache),
         registry,
+        lifecycle,
         readiness,
         prometheus,
         started: Instant::now(),

@@ -21,12 +21,18 @@ pub enum Error {
     /// The request names another tenant than the token.
     #[error("Tenant ID in request does not match authenticated tenant")]
     TenantMismatch,
+    /// The token names no tenant, and the request is about a tenant's models.
+    #[error("The token names no tenant")]
+    NoTenant,
     /// The caller's role does not allow it.
     #[error("Administrator role required")]
     AdminRequired,
     /// What was asked for is not there, or belongs to another tenant.
     #[error("{0}")]
     NotFound(String),
+    /// It cannot be done as things stand; nothing was changed.
+    #[error("{0}")]
+    Conflict(String),
     /// One or more inputs are wrong; nothing was changed.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Invalid(Vec<FieldError>),
@@ -87,8 +93,10 @@ impl Error {
             Self::NotBearer => "not_bearer",
             Self::InvalidToken => "invalid_token",
             Self::TenantMismatch => "tenant_mismatch",
+            Self::NoTenant => "no_tenant",
             Self::AdminRequired => "admin_required",
             Self::NotFound(_) => "not_found",
+            Self::Conflict(_) => "conflict",
             Self::Invalid(_) => "invalid",
             Self::UnreadableBody => "unreadable_body",
             Self::BodyTooLarge { .. } => "body_too_large",

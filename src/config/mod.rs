@@ -55,6 +55,8 @@ pub struct Config {
     pub model_cache_bytes: u64,
     /// How trainings share the machine.
     pub training: TrainingConfig,
+    /// Which new versions are served.
+    pub promotion: PromotionConfig,
     /// Regular retraining.
     pub retrain: RetrainConfig,
     /// Where libxgboost lies, if not in one of the usual places.
@@ -160,6 +162,27 @@ pub struct TrainingConfig {
     pub max_rows: usize,
 }
 
+/// Which new versions are served: become the champion.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PromotionConfig {
+    /// Who decides.
+    pub policy: PromotionPolicy,
+    /// Share of the champion's error by which a new version's has to be smaller, 0 to below 1. The error is
+    /// rmse, or 1 - auc_roc.
+    pub margin: f64,
+}
+
+/// Who decides whether a new version becomes the champion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PromotionPolicy {
+    /// The metric: the better one on the same held-out rows.
+    Auto,
+    /// An administrator, through the API.
+    Manual,
+    /// Nobody: the newest is served.
+    Always,
+}
+
 /// Regular retraining.
 #[derive(Debug, Clone)]
 pub struct RetrainConfig {
@@ -223,6 +246,7 @@ impl Config {
                 threads: settings.positive("TRAINING_THREADS", cores)?,
                 max_rows: settings.positive("TRAINING_MAX_ROWS", 5_000_000)?,
             },
+            promotion: promotion(&settings)?,
             retrain: RetrainConfig {
                 enabled: settings.flag("AUTO_RETRAIN", false)?,
                 schedule: schedule(&settings)?,
@@ -343,6 +367,19 @@ fn mlflow(settings: &Settings<'_>) -> Result<MlflowConfig, ConfigError> {
         insecure_tls: settings.flag("MLFLOW_TRACKING_INSECURE_TLS", false)?,
         wait: Duration::from_secs(settings.parse("MLFLOW_WAIT_SECONDS", 10)?),
     })
+}
+
+fn promotion(settings: &Settings<'_>) -> Result<PromotionConfig, ConfigError> {
+    let policy = match settings.choice("PROMOTION", &["auto", "manual", "always"], "auto")?.as_str() {
+        "manual" => PromotionPolicy::Manual,
+        "always" => PromotionPolicy::Always,
+        _ => PromotionPolicy::Auto,
+    };
+    let margin: f64 = settings.parse("PROMOTION_MARGIN", 0.0)?;
+    if !(0.0..1.0).contains(&margin) {
+        return Err(ConfigError::new("PROMOTION_MARGIN", "must be a share from 0 to below 1"));
+    }
+    Ok(PromotionConfig { policy, margin })
 }
 
 fn schedule(settings: &Settings<'_>) -> Result<String, ConfigError> {

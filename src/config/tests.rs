@@ -121,3 +121,21 @@ fn the_graph_takes_its_settings_and_the_limit_of_rows() {
     assert_eq!((graph.max_connections, graph.max_rows), (3, 11));
     assert_eq!((graph.connect_timeout.as_secs(), graph.query_timeout.as_secs()), (5, 7));
 }
+
+#[test]
+fn promotion_is_by_the_metric_unless_it_is_not() {
+    let promotion = |settings: &[(&str, &str)]| config(settings).expect("valid").promotion;
+    assert_eq!(promotion(&[]), PromotionConfig { policy: PromotionPolicy::Auto, margin: 0.0 });
+    let manual = promotion(&[("PROMOTION", "Manual"), ("PROMOTION_MARGIN", "0.05")]);
+    assert_eq!(manual, PromotionConfig { policy: PromotionPolicy::Manual, margin: 0.05 });
+    assert_eq!(
+        refusal(&[("PROMOTION", "never")]),
+        "PROMOTION must be one of auto, manual, always, not 'never'"
+    );
+    for bad in ["1", "-0.1", "nan"] {
+        assert_eq!(
+            refusal(&[("PROMOTION_MARGIN", bad)]),
+            "PROMOTION_MARGIN must be a share from 0 to below 1"
+        );
+    }
+}

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{
     pipeline::Dropped,
-    table::{ColumnValues, FeatureTable, MISSING},
+    table::{Column, ColumnValues, FeatureTable, MISSING},
 };
 use crate::{
     catalog::{FeatureKindSpec, ModelType},
@@ -118,6 +118,36 @@ impl FeatureSchema {
         Matrix::from_columns(&columns)
     }
 
+    /// Rows of another training as this model takes them: columns by name, whatever their order, and more
+    /// than it needs. A category that it has not seen is missing, as in [`encode`](Self::encode).
+    ///
+    /// # Errors
+    /// Names of the features that the rows have no column for, or one of another kind.
+    pub fn matrix_by_name(&self, columns: &[Column], n_rows: usize) -> Result<Matrix, Vec<&str>> {
+        let mut lacking = vec![];
+        let mut matrix = Vec::with_capacity(self.features.len());
+        for feature in &self.features {
+            let column = columns.iter().find(|column| column.name == feature.name);
+            let values = match (column.map(|column| &column.values), &feature.kind) {
+                (
+                    Some(ColumnValues::Categorical { labels, codes }),
+                    FeatureKind::Categorical { categories, .. },
+                ) => recode(labels, codes, categories),
+                (Some(ColumnValues::Numeric(values)), FeatureKind::Numeric) => values.clone(),
+                (Some(ColumnValues::Numeric(values)), kind @ FeatureKind::Categorical { .. }) => {
+                    values.iter().map(|&value| kind.category_of_number(value)).collect()
+                }
+                (None, _) if feature.optional => vec![f32::NAN; n_rows],
+                _ => {
+                    lacking.push(feature.name.as_str());
+                    continue;
+                }
+            };
+            matrix.push(values);
+        }
+        if lacking.is_empty() { Ok(Matrix::from_columns(&matrix)) } else { Err(lacking) }
+    }
+
     /// Turns a request's features into the model's row.
     ///
     /// # Errors
@@ -178,6 +208,14 @@ enum Encoded {
 }
 
 impl FeatureKind {
+    /// A number as a request would send it for a category.
+    fn category_of_number(&self, number: f32) -> f32 {
+        match self.encode(&Value::from(f64::from(number))) {
+            Ok(Encoded::Value(code)) => code,
+            Ok(Encoded::Unseen) | Err(_) => f32::NAN,
+        }
+    }
+
     fn encode(&self, value: &Value) -> Result<Encoded, (&'static str, String)> {
         match (self, value) {
             (_, Value::Null) => Ok(Encoded::Value(f32::NAN)),
@@ -261,7 +299,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::features::table::Column;
 
     fn schema() -> FeatureSchema {
         let table = FeatureTable {
@@ -346,6 +383,45 @@ mod tests {
         assert!(row.values[0].is_nan() && row.values[1] == 0.0);
         let Err(Error::Invalid(errors)) = schema.encode(&Map::new()) else { panic!("must be refused") };
         assert_eq!(errors[0].loc, [json!("body"), json!("features"), json!("property_type")]);
+    }
+
+    #[test]
+    fn rows_of_another_training_are_matched_by_name() {
+        let numeric = |name: &str, values: &[f32]| Column {
+            name: name.into(),
+            values: ColumnValues::Numeric(values.to_vec()),
+        };
+        let kinds = |labels: &[&str], codes: &[u32]| Column {
+            name: "property_type".into(),
+            values: ColumnValues::Categorical {
+                labels: labels.iter().map(|&label| label.to_owned()).collect(),
+                codes: codes.to_vec(),
+            },
+        };
+        let (years, schema) = (numeric("year", &[2020.0, 2021.0, f32::NAN]), schema());
+        let more = numeric("more", &[1.0; 3]);
+        let columns = [kinds(&["castle", "residential", "commercial"], &[2, 0, 1]), more, years.clone()];
+        let matrix = schema.matrix_by_name(&columns, 3).expect("all there");
+        assert_eq!(matrix.row(0), [2020.0, 0.0]);
+        assert!(matrix.row(1)[0] == 2021.0 && matrix.row(1)[1].is_nan(), "a castle was never seen");
+        assert!(matrix.row(2)[0].is_nan() && matrix.row(2)[1] == 1.0);
+        // 2 stands for the catalog's second name, as in a request.
+        let numbered = [years, numeric("property_type", &[2.0, 1.0, f32::NAN])];
+        let matrix = schema.matrix_by_name(&numbered, 3).expect("all there");
+        assert!((matrix.row(0)[1], matrix.row(1)[1]) == (0.0, 1.0) && matrix.row(2)[1].is_nan());
+
+        let text = [kinds(&["commercial"], &[0, 0, 0])];
+        assert_eq!(schema.matrix_by_name(&text, 3), Err(vec!["year"]));
+        let mut optional = schema.clone();
+        optional.make_optional(&["year".into()]);
+        assert!(
+            optional
+                .matrix_by_name(&text, 3)
+                .expect("may lack it")
+                .column(0)
+                .iter()
+                .all(|year| year.is_nan())
+        );
     }
 
     #[test]

@@ -83,6 +83,23 @@ pub struct Column {
     pub values: ColumnValues,
 }
 
+impl Column {
+    /// The column's values in `rows`.
+    #[must_use]
+    pub fn take_rows(&self, rows: &[usize]) -> Self {
+        let values = match &self.values {
+            ColumnValues::Numeric(values) => {
+                ColumnValues::Numeric(rows.iter().map(|&row| values[row]).collect())
+            }
+            ColumnValues::Categorical { labels, codes } => ColumnValues::Categorical {
+                labels: labels.clone(),
+                codes: rows.iter().map(|&row| codes[row]).collect(),
+            },
+        };
+        Self { name: self.name.clone(), values }
+    }
+}
+
 /// The values of one feature.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ColumnValues {

@@ -18,7 +18,22 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     }
 }
 
-/// A caller with the administrator's role.
+/// A caller whose token names a tenant: the handler's tenant scope is open.
+#[derive(Debug, Clone)]
+pub struct Member(pub Caller);
+
+impl<S: Sync> FromRequestParts<S> for Member {
+    type Rejection = Error;
+
+    /// # Errors
+    /// [`Error::NoTenant`] for a platform user without one.
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let caller = Caller::from_request_parts(parts, state).await?;
+        if caller.tenant.is_some() { Ok(Self(caller)) } else { Err(Error::NoTenant) }
+    }
+}
+
+/// A [`Member`] with the administrator's role.
 #[derive(Debug, Clone)]
 pub struct Admin(pub Caller);
 
@@ -26,9 +41,9 @@ impl<S: Sync> FromRequestParts<S> for Admin {
     type Rejection = Error;
 
     /// # Errors
-    /// [`Error::AdminRequired`] for a caller without that role.
+    /// [`Error::AdminRequired`] for a caller without that role, [`Error::NoTenant`] for one without a tenant.
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
-        let caller = Caller::from_request_parts(parts, state).await?;
+        let Member(caller) = Member::from_request_parts(parts, state).await?;
         if caller.is_admin() { Ok(Self(caller)) } else { Err(Error::AdminRequired) }
     }
 }

@@ -60,14 +60,16 @@ impl Error {
         match self {
             Self::InvalidToken => StatusCode::UNAUTHORIZED,
             // FastAPI's bearer scheme answers 403 where no token came; clients rely on it.
-            Self::NotAuthenticated | Self::NotBearer | Self::TenantMismatch | Self::AdminRequired => {
-                StatusCode::FORBIDDEN
-            }
+            Self::NotAuthenticated
+            | Self::NotBearer
+            | Self::TenantMismatch
+            | Self::NoTenant
+            | Self::AdminRequired => StatusCode::FORBIDDEN,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::UnreadableBody => StatusCode::BAD_REQUEST,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Cancelled => StatusCode::CONFLICT,
+            Self::Cancelled | Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Busy { .. } | Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::CorruptArtifact { .. } | Self::NoTenantScope | Self::Internal(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR

@@ -20,7 +20,7 @@ mod handlers;
 mod path;
 mod timestamp;
 
-pub use caller::Admin;
+pub use caller::{Admin, Member};
 pub use cors::AllowedOrigins;
 pub use routes::router;
 pub use server::serve;

@@ -7,7 +7,7 @@ use utoipa::{
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 
-use super::handlers::{health, live, me, ml_health, model_metrics, predict, ready, root, train};
+use super::handlers::{health, live, me, ml_health, model_metrics, models, predict, ready, root, train};
 use crate::catalog::{
     FeatureKindSpec, ModelType,
     hyperparameters::{Default, ParamSpec, Range},
@@ -32,6 +32,14 @@ const TENANT: &str = "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa";
         train::train,
         predict::predict,
         model_metrics::model_metrics,
+        models::list::models,
+        models::list::versions,
+        models::version::version,
+        models::compare::compare,
+        models::alias::set,
+        models::alias::remove,
+        models::rollback::rollback,
+        models::deprecate::deprecate,
     ),
     components(schemas(Fault, Faults)),
     modifiers(&Bearer)
@@ -96,7 +104,7 @@ pub(super) enum Denied {
     /// The token does not verify.
     #[response(status = 401, example = json!({"detail": "Could not validate credentials"}))]
     BadToken(Fault),
-    /// No bearer token, or the request names another tenant.
+    /// No bearer token, a request that names another tenant, or a change by who is no administrator.
     #[response(status = 403, example = json!({"detail": "Tenant ID in request does not match authenticated tenant"}))]
     Forbidden(Fault),
 }
@@ -106,6 +114,22 @@ pub(super) enum Denied {
 #[response(status = 404, description = "The tenant has no such model yet: train one first")]
 #[expect(dead_code, reason = "describes an answer that http::error writes")]
 pub(super) struct NoModel(Fault);
+
+/// What administrators are refused.
+#[derive(IntoResponses)]
+#[response(
+    status = 409,
+    description = "It cannot be done as things stand; nothing was changed",
+    example = json!({"detail": "cost_forecasting v2.0 is the champion; make another version champion first"})
+)]
+#[expect(dead_code, reason = "describes an answer that http::error writes")]
+pub(super) struct Conflict(Fault);
+
+/// Something in the path or the query is wrong; every fault is listed.
+#[derive(IntoResponses)]
+#[response(status = 422, description = "Something in the path or the query is wrong")]
+#[expect(dead_code, reason = "describes an answer that http::error writes")]
+pub(super) struct BadQuery(Faults);
 
 /// Answers to a body that is wrong.
 #[derive(IntoResponses)]

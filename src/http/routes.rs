@@ -9,15 +9,15 @@ use std::{any::Any, sync::Arc};
 use axum::{
     Router,
     middleware::{from_fn, from_fn_with_state},
-    routing::{MethodRouter, any, get},
+    routing::{MethodRouter, any, get, put},
 };
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::{
     AppState, HttpConfig, cors, error, gate,
     handlers::{
-        docs, health, live, me, ml_health, model_metrics, openapi_json, predict, prometheus, ready, redoc,
-        root, train,
+        docs, health, live, me, ml_health, model_metrics, models, openapi_json, predict, prometheus, ready,
+        redoc, root, train,
     },
     observe, path,
 };
@@ -66,7 +66,7 @@ const POST: &[&str] = &["POST"];
 const PAGE: &[&str] = &["GET", "HEAD"];
 
 #[rustfmt::skip]
-static ROUTES: [Route; 15] = [
+static ROUTES: [Route; 22] = [
     Route { path: "/",                       methods: GET,  access: Public, served: Always,      handler: || any(root::root) },
     Route { path: "/health",                 methods: GET,  access: Public, served: Always,      handler: || any(health::health) },
     Route { path: "/health/live",            methods: GET,  access: Public, served: Always,      handler: || any(live::live) },
@@ -83,6 +83,20 @@ static ROUTES: [Route; 15] = [
     Route { path: "/api/ml/predict",         methods: POST, access: Token,  served: Always,      handler: || any(predict::predict) },
     Route { path: "/api/ml/models/{tenant_id}/{model_type}/metrics", methods: GET, access: Token, served: Always,
                                                                                                  handler: || any(model_metrics::model_metrics) },
+    Route { path: "/api/ml/models",          methods: GET,  access: Token,  served: Always,      handler: || any(models::list::models) },
+    Route { path: "/api/ml/models/{model_type}/versions", methods: GET, access: Token, served: Always,
+                                                                                                 handler: || any(models::list::versions) },
+    Route { path: "/api/ml/models/{model_type}/versions/{version}", methods: GET, access: Token, served: Always,
+                                                                                                 handler: || any(models::version::version) },
+    Route { path: "/api/ml/models/{model_type}/versions/{version}/deprecate", methods: POST, access: Token, served: Always,
+                                                                                                 handler: || any(models::deprecate::deprecate) },
+    Route { path: "/api/ml/models/{model_type}/compare", methods: GET, access: Token, served: Always,
+                                                                                                 handler: || any(models::compare::compare) },
+    // Two handlers, each for its method: the gate has refused all others before axum looks.
+    Route { path: "/api/ml/models/{model_type}/aliases/{alias}", methods: &["PUT", "DELETE"], access: Token, served: Always,
+                                                                                                 handler: || put(models::alias::set).delete(models::alias::remove) },
+    Route { path: "/api/ml/models/{model_type}/rollback", methods: POST, access: Token, served: Always,
+                                                                                                 handler: || any(models::rollback::rollback) },
 ];
 
 /// The routes that a service with these settings has.

@@ -12,7 +12,9 @@ use std::{
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use super::cors::AllowedOrigins;
-use crate::{auth::Tokens, inference::Predictor, registry::Registry, training::Trainer};
+use crate::{
+    auth::Tokens, inference::Predictor, lifecycle::Lifecycle, registry::Registry, training::Trainer,
+};
 
 /// Everything that a handler can reach; cheap to clone.
 #[derive(Clone)]
@@ -30,6 +32,8 @@ pub struct Services {
     pub predictor: Predictor,
     /// Models and their metrics.
     pub registry: Registry,
+    /// Changes to versions.
+    pub lifecycle: Lifecycle,
     /// Whether this replica should get requests.
     pub readiness: Arc<Readiness>,
     /// Renders `/metrics`.

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::catalog::ModelType;
+use crate::{catalog::ModelType, registry::CHAMPION};
 
 /// A prediction that a caller asks for; the tenant is that of the open scope.
 #[derive(Debug, Clone)]
@@ -20,26 +20,30 @@ pub struct PredictRequest {
 /// Which version of a model a request means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum VersionSelector {
-    /// The newest that is ready.
+    /// The one that is served: the alias `champion`, or the newest ready version where no alias says otherwise.
+    Champion,
+    /// The newest that is ready, champion or not.
     Latest,
     /// A number: "1", "v1", "1.0" and "v1.0" are version 1.
     Number(u32),
-    /// Anything else that a request named; no version of ours so far.
-    Other(String),
+    /// Anything else that a request named: an alias, or nothing of ours.
+    Alias(String),
 }
 
 impl VersionSelector {
-    /// From a request's `model_version`; absent, empty and "latest" are the newest.
+    /// From a request's `model_version`; absent, empty and "champion" are the champion.
     #[must_use]
     pub fn parse(text: Option<&str>) -> Self {
-        let Some(text) = text.map(str::trim).filter(|text| !text.is_empty() && *text != "latest") else {
-            return Self::Latest;
+        let text = match text.map(str::trim) {
+            None | Some("" | CHAMPION) => return Self::Champion,
+            Some("latest") => return Self::Latest,
+            Some(text) => text,
         };
         let number = text.strip_prefix(['v', 'V']).unwrap_or(text);
         let number = number.strip_suffix(".0").unwrap_or(number);
         match number.parse() {
             Ok(number) if number > 0 && !text.contains(['+', '-']) => Self::Number(number),
-            _ => Self::Other(text.to_owned()),
+            _ => Self::Alias(text.to_owned()),
         }
     }
 }
@@ -75,14 +79,15 @@ mod tests {
 
     #[test]
     fn versions_in_every_spelling() {
-        for text in [None, Some(""), Some("latest"), Some(" ")] {
-            assert_eq!(VersionSelector::parse(text), VersionSelector::Latest);
+        for text in [None, Some(""), Some("champion"), Some(" ")] {
+            assert_eq!(VersionSelector::parse(text), VersionSelector::Champion);
         }
+        assert_eq!(VersionSelector::parse(Some("latest ")), VersionSelector::Latest);
         for text in ["1", "v1", "V1", "1.0", "v1.0", " v1.0 "] {
             assert_eq!(VersionSelector::parse(Some(text)), VersionSelector::Number(1), "{text}");
         }
-        for text in ["champion", "0", "v0.0", "+1", "-1", "1.5", "99999999999"] {
-            assert!(matches!(VersionSelector::parse(Some(text)), VersionSelector::Other(_)), "{text}");
+        for text in ["challenger", "0", "v0.0", "+1", "-1", "1.5", "99999999999"] {
+            assert!(matches!(VersionSelector::parse(Some(text)), VersionSelector::Alias(_)), "{text}");
         }
     }
 }

@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 use sqlx::{FromRow, query_as};
 use uuid::Uuid;
 
-use super::object;
-use crate::{Result, catalog::ModelType, storage::TenantTransaction};
+use super::{model, object};
+use crate::{Result, catalog::ModelType, inference::VersionSelector, storage::TenantTransaction};
 
 /// Most versions that are listed.
 const MAX_VERSIONS: i64 = 100;
@@ -14,8 +14,8 @@ const MAX_VERSIONS: i64 = 100;
 /// Metrics of a tenant's models of one type.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelMetrics {
-    /// The newest ready version.
-    pub latest: VersionMetrics,
+    /// The one that answers predictions.
+    pub champion: VersionMetrics,
     /// Every loadable version, newest first, at most 100.
     pub versions: Vec<VersionMetrics>,
 }
@@ -75,6 +75,16 @@ pub(super) async fn of(
             created_at: row.created_at,
         })
         .collect();
-    let latest = versions.iter().find(|version| version.status == "ready").cloned();
-    Ok(latest.map(|latest| ModelMetrics { latest, versions }))
+    let Some(champion) = model::find(transaction, model_type, &VersionSelector::Champion).await? else {
+        return Ok(None);
+    };
+    let champion = VersionMetrics {
+        model_id: champion.id,
+        version: champion.version,
+        status: champion.status,
+        metrics: champion.metrics,
+        mlflow_run_id: champion.mlflow_run_id,
+        created_at: champion.created_at,
+    };
+    Ok(Some(ModelMetrics { champion, versions }))
 }

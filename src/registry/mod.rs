@@ -3,22 +3,29 @@
 //! A version becomes visible in one transaction, after its files are safe; a file is read only
 //! against the checksum of its row.
 
+mod alias;
 mod artifacts;
+mod change;
 mod metrics;
 mod model;
+mod promotion;
 mod register;
+mod versions;
 
 use serde_json::Value;
 use sqlx::query;
 use uuid::Uuid;
 
+pub use alias::{Alias, AliasTarget, CHALLENGER, CHAMPION};
 pub use artifacts::{Artifact, ArtifactStore, Artifacts};
 pub use metrics::{ModelMetrics, VersionMetrics};
 pub use model::ModelRecord;
+pub use promotion::{Promotion, Score, Verdict};
 pub use register::NewModel;
+pub use versions::{Filter, Page, Position, State, Version, VersionDetail};
 
 use crate::{
-    Error, Result,
+    Result,
     catalog::ModelType,
     inference::VersionSelector,
     storage::{Database, TenantTransaction, storable_text},
@@ -44,35 +51,25 @@ impl Registry {
         &self.store
     }
 
-    /// Keeps the files and makes the model the newest version of its type; completes its job.
+    /// Keeps the files and makes the model the newest version of its type; completes its job. `None`, and
+    /// nothing kept, if the champion is another by now than the one that the verdict names: judge again.
     ///
     /// # Errors
     /// [`Error::Cancelled`] if the job has ended meanwhile; [`Error::Unavailable`] if Postgres or
     /// the store is away. No version is then visible.
-    pub async fn register(&self, new: NewModel<'_>) -> Result<ModelRecord> {
+    pub async fn register(&self, new: NewModel<'_>) -> Result<Option<ModelRecord>> {
         register::register(self, new).await
     }
 
-    /// The model that a request means, in a transaction of its own.
+    /// The version that predictions are answered with; `None` before the first training.
     ///
     /// # Errors
-    /// As [`resolve`].
-    pub async fn find(&self, model_type: ModelType, version: &VersionSelector) -> Result<ModelRecord> {
-        let mut transaction = self.database.tenant_snapshot("registry_find").await?;
-        let record = resolve(&mut transaction, model_type, version).await?;
+    /// Those of the database.
+    pub async fn champion(&self, model_type: ModelType) -> Result<Option<ModelRecord>> {
+        let mut transaction = self.database.tenant_snapshot("registry_champion").await?;
+        let record = model::find(&mut transaction, model_type, &VersionSelector::Champion).await?;
         transaction.commit().await?;
         Ok(record)
-    }
-
-    /// The model of that id, whatever its status; a row that the platform inserted has no artifacts.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] if the tenant has no such model of a known type.
-    pub async fn get(&self, model_id: Uuid) -> Result<ModelRecord> {
-        let mut transaction = self.database.tenant_snapshot("registry_get").await?;
-        let record = model::by_id(&mut transaction, model_id).await?;
-        transaction.commit().await?;
-        record.ok_or_else(|| Error::NotFound(format!("Model '{model_id}' not found")))
     }
 
     /// The bytes of one file of a model.
@@ -113,7 +110,7 @@ impl Registry {
         transaction.commit().await
     }
 
-    /// Metrics of the newest version and of those before it.
+    /// Metrics of the champion and of all versions.
     ///
     /// # Errors
     /// [`Error::NotFound`] if the tenant has no model of that type yet.
@@ -121,11 +118,12 @@ impl Registry {
         let mut transaction = self.database.tenant_snapshot("registry_metrics").await?;
         let metrics = metrics::of(&mut transaction, model_type).await?;
         transaction.commit().await?;
-        metrics.ok_or_else(|| model::not_found(model_type, &VersionSelector::Latest))
+        metrics.ok_or_else(|| model::not_found(model_type, &VersionSelector::Champion))
     }
 }
 
-/// The model that a request means: the highest ready version, or the given one, ready or deprecated.
+/// The model that a request means: the champion, the highest ready version, the one that an alias points to,
+/// or the given one, ready or deprecated.
 /// Rows without artifacts, as the platform inserts them, cannot be loaded and do not count.
 ///
 /// # Errors

@@ -5,7 +5,11 @@ use serde_json::{Map, Value};
 use sqlx::{AssertSqlSafe, FromRow, query_as, types::Json};
 use uuid::Uuid;
 
-use super::{artifacts::Artifacts, object};
+use super::{
+    alias::{Alias, CHAMPION},
+    artifacts::Artifacts,
+    object,
+};
 use crate::{
     Error, Result,
     auth::TenantId,
@@ -46,8 +50,12 @@ pub struct ModelRecord {
     pub seed: Option<u64>,
     /// The training that made it.
     pub job_id: Option<Uuid>,
+    /// Who trained it: the token's user id.
+    pub user_id: Option<String>,
     /// MLflow run, once it is tracked.
     pub mlflow_run_id: Option<String>,
+    /// Version in MLflow's registry, once it is tracked; MLflow counts for itself.
+    pub registered_version: Option<String>,
     /// `runs:/<run_id>/model`, once it is tracked.
     pub model_uri: Option<String>,
     /// When it was registered.
@@ -69,9 +77,10 @@ impl ModelRecord {
 }
 
 /// A table of the old service may hold times without zone: they are UTC.
-const COLUMNS: &str = "id, tenant_id, model_type, version, status, feature_schema, artifacts, metrics,
-    hyperparameters, feature_importance, n_rows, data_digest, seed, job_id, mlflow_run_id, mlflow_model_uri,
-    created_at::timestamptz AS created_at";
+pub(super) const COLUMNS: &str =
+    "id, tenant_id, model_type, version, status, feature_schema, artifacts, metrics,
+    hyperparameters, feature_importance, n_rows, data_digest, seed, job_id, user_id, mlflow_run_id,
+    mlflow_registered_version, mlflow_model_uri, created_at::timestamptz AS created_at";
 
 #[derive(FromRow)]
 pub(super) struct ModelRow {
@@ -89,7 +98,9 @@ pub(super) struct ModelRow {
     data_digest: Option<String>,
     seed: Option<i64>,
     job_id: Option<Uuid>,
+    user_id: Option<String>,
     mlflow_run_id: Option<String>,
+    mlflow_registered_version: Option<String>,
     mlflow_model_uri: Option<String>,
     created_at: DateTime<Utc>,
 }
@@ -112,7 +123,9 @@ impl ModelRow {
             data_digest: self.data_digest,
             seed: self.seed.map(i64::cast_unsigned),
             job_id: self.job_id,
+            user_id: self.user_id,
             mlflow_run_id: self.mlflow_run_id,
+            registered_version: self.mlflow_registered_version,
             model_uri: self.mlflow_model_uri,
             created_at: self.created_at,
         })
@@ -132,46 +145,70 @@ pub(super) async fn by_id(
     Ok(row.and_then(ModelRow::into_record))
 }
 
+/// What can be predicted with unless its number is asked for. `m` is the row.
+const READY: &str = "m.artifacts IS NOT NULL AND m.version IS NOT NULL AND m.status = 'ready'";
+
 pub(super) async fn resolve(
     transaction: &mut TenantTransaction,
     model_type: ModelType,
     version: &VersionSelector,
 ) -> Result<ModelRecord> {
-    let (number, statuses) = match version {
-        VersionSelector::Latest => (None, "('ready')"),
-        VersionSelector::Number(number) => (i32::try_from(*number).ok(), "('ready', 'deprecated')"),
-        VersionSelector::Other(_) => return Err(not_found(model_type, version)),
-    };
-    if number.is_none() && *version != VersionSelector::Latest {
-        return Err(not_found(model_type, version));
-    }
+    find(transaction, model_type, version).await?.ok_or_else(|| not_found(model_type, version))
+}
+
+/// As [`resolve`]; `None` if there is none.
+pub(super) async fn find(
+    transaction: &mut TenantTransaction,
+    model_type: ModelType,
+    version: &VersionSelector,
+) -> Result<Option<ModelRecord>> {
     // The tenant stands in every statement of ours although the policy adds it: a superuser's
     // session (development) still reads and writes one tenant.
-    let statement = format!(
-        "SELECT {COLUMNS} FROM ml_models
-          WHERE tenant_id = $1 AND model_type = $2 AND artifacts IS NOT NULL AND status IN {statuses}
-            AND ($3::integer IS NULL OR version = $3)
-          ORDER BY version DESC LIMIT 1"
+    let newest = format!(
+        "(SELECT m.id FROM ml_models m
+           WHERE m.tenant_id = $1 AND m.model_type = $2 AND {READY} ORDER BY m.version DESC LIMIT 1)"
     );
-    let row: Option<ModelRow> = query_as(AssertSqlSafe(statement))
-        .bind(transaction.tenant().uuid())
-        .bind(model_type.name)
-        .bind(number)
-        .fetch_optional(&mut **transaction)
-        .await?;
-    row.and_then(ModelRow::into_record).ok_or_else(|| not_found(model_type, version))
+    let aliased = format!(
+        "(SELECT m.id FROM model_aliases a
+            JOIN ml_models m ON m.tenant_id = a.tenant_id AND m.model_type = a.model_type AND m.id = a.model_id
+           WHERE a.tenant_id = $1 AND a.model_type = $2 AND a.alias = $3 AND {READY})"
+    );
+    let (chosen, alias, number) = match version {
+        VersionSelector::Champion => (format!("id = coalesce({aliased}, {newest})"), Some(CHAMPION), None),
+        VersionSelector::Latest => (format!("id = {newest}"), None, None),
+        VersionSelector::Number(number) => {
+            let Ok(number) = i32::try_from(*number) else { return Ok(None) };
+            let known = "version = $3 AND artifacts IS NOT NULL AND status IN ('ready', 'deprecated')";
+            (known.to_owned(), None, Some(number))
+        }
+        VersionSelector::Alias(text) if Alias::parse(text).is_some() => {
+            (format!("id = {aliased}"), Some(text.as_str()), None)
+        }
+        VersionSelector::Alias(_) => return Ok(None),
+    };
+    let statement = format!(
+        "SELECT {COLUMNS} FROM ml_models WHERE tenant_id = $1 AND model_type = $2 AND {chosen} LIMIT 1"
+    );
+    let query = query_as(AssertSqlSafe(statement)).bind(transaction.tenant().uuid()).bind(model_type.name);
+    let query = match (alias, number) {
+        (Some(alias), _) => query.bind(alias),
+        (None, Some(number)) => query.bind(number),
+        (None, None) => query,
+    };
+    let row: Option<ModelRow> = query.fetch_optional(&mut **transaction).await?;
+    Ok(row.and_then(ModelRow::into_record))
 }
 
 /// No such model, in the words of the API.
 pub(super) fn not_found(model_type: ModelType, version: &VersionSelector) -> Error {
     let asked = match version {
-        VersionSelector::Latest => {
+        VersionSelector::Champion | VersionSelector::Latest => {
             return Error::NotFound(format!(
                 "No trained {model_type} model for this tenant; train one first with POST /api/ml/train"
             ));
         }
         VersionSelector::Number(number) => format!("v{number}.0"),
-        VersionSelector::Other(text) => text.clone(),
+        VersionSelector::Alias(text) => text.clone(),
     };
     Error::NotFound(format!("Model version '{asked}' of {model_type} not found"))
 }

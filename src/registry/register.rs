@@ -5,13 +5,18 @@ use serde_json::{Value, json};
 use sqlx::{query, query_scalar, types::Json};
 use uuid::Uuid;
 
-use super::{Registry, artifacts::Artifacts, model, model::ModelRecord};
+use super::{
+    Registry, Verdict, alias,
+    artifacts::Artifacts,
+    model::{self, ModelRecord},
+    promotion,
+};
 use crate::{
     Error, Result,
     auth::{Caller, TenantId, tenant},
     catalog::ModelType,
     features::FeatureSchema,
-    inference::request::version_label,
+    inference::{VersionSelector, request::version_label},
     jobs,
     storage::{TenantTransaction, storable, storable_text},
 };
@@ -39,22 +44,36 @@ pub struct NewModel<'a> {
     pub data_digest: String,
     /// Seed of split and model.
     pub seed: u64,
+    /// Where those rows came from: `postgres`, `joined`, `query`, `inline`, ...
+    pub data_source: &'static str,
     /// Its files by name.
     pub files: Vec<(String, Bytes)>,
+    /// Whether it becomes the champion.
+    pub verdict: &'a Verdict,
 }
 
-pub(super) async fn register(registry: &Registry, new: NewModel<'_>) -> Result<ModelRecord> {
+/// `None`, and nothing kept, if the champion is another by now than the verdict's.
+pub(super) async fn register(registry: &Registry, new: NewModel<'_>) -> Result<Option<ModelRecord>> {
     let tenant = tenant::current()?;
     let id = Uuid::new_v4();
     let artifacts = registry.store.put_all(tenant, new.model_type, id, &new.files).await?;
     let committed = async {
         let mut transaction = registry.database.tenant_transaction("registry_register").await?;
+        alias::lock(&mut transaction, new.model_type).await?;
+        let champion = model::find(&mut transaction, new.model_type, &VersionSelector::Champion).await?;
+        if champion.map(|champion| champion.id) != new.verdict.champion {
+            return Ok(None);
+        }
         let record = insert(&mut transaction, id, &new, &artifacts).await?;
-        Ok((transaction, record))
+        Ok(Some((transaction, record)))
     };
     match committed.await {
         // If the connection breaks in the commit itself, the row may be there: the files stay.
-        Ok((transaction, record)) => transaction.commit().await.map(|()| record),
+        Ok(Some((transaction, record))) => transaction.commit().await.map(|()| Some(record)),
+        Ok(None) => {
+            registry.store.remove_all(&artifacts).await;
+            Ok(None)
+        }
         Err(error) => {
             registry.store.remove_all(&artifacts).await;
             Err(error)
@@ -96,21 +115,18 @@ async fn insert(
     .execute(&mut **transaction)
     .await?;
     describe(transaction, id, new).await?;
+    promotion::apply(transaction, new.model_type, id, new.verdict, None).await?;
     jobs::complete(transaction, new.job_id, id, &new.metrics).await?;
     model::by_id(transaction, id).await?.ok_or_else(|| Error::internal("the row just inserted is not there"))
 }
 
 /// The highest version of the tenant's rows plus one, the platform's rows included, so that a label
-/// stands for one model. The lock lasts until the transaction ends; others wait for it.
+/// stands for one model. Under [`alias::lock`].
 async fn next_version(
     transaction: &mut TenantTransaction,
     tenant: TenantId,
     model_type: ModelType,
 ) -> Result<i32> {
-    query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
-        .bind(format!("ml_models/{tenant}/{model_type}"))
-        .execute(&mut **transaction)
-        .await?;
     let highest: i32 = query_scalar(
         "SELECT coalesce(max(version), 0) FROM ml_models WHERE tenant_id = $1 AND model_type = $2",
     )
@@ -123,12 +139,13 @@ async fn next_version(
 
 /// What the platform's other services like to know, where they look for it.
 async fn describe(transaction: &mut TenantTransaction, id: Uuid, new: &NewModel<'_>) -> Result<()> {
-    let keys = ["algorithm", "features", "target", "training_rows"];
+    let keys = ["algorithm", "features", "target", "training_rows", "data_source"];
     let values = [
         Some(new.model_type.family.name().to_owned()),
         Some(storable_text(&new.schema.names().join(",")).into_owned()),
         new.schema.target.as_deref().map(|target| storable_text(target).into_owned()),
         Some(new.n_rows.to_string()),
+        Some(new.data_source.to_owned()),
     ];
     query(
         "INSERT INTO model_metadata (model_id, key, value) SELECT $1, * FROM unnest($2::text[], $3::text[])",

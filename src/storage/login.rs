@@ -13,6 +13,8 @@ const GRANTS: &[(&str, &str)] = &[
     ("predictions", "SELECT, INSERT"),
     ("model_metadata", "SELECT, INSERT"),
     ("imported_tables", "SELECT"),
+    ("model_aliases", "SELECT, INSERT, UPDATE"),
+    ("model_promotions", "SELECT, INSERT"),
 ];
 /// Records are loaded and replaced, never edited.
 const RECORD_GRANTS: &str = "SELECT, INSERT, DELETE";

@@ -14,6 +14,9 @@
 //! searched for first; all else overwrites itself with equal values, which is why times and the
 //! model's uuid come from the [`TrainingRun`], never from the clock.
 //!
+//! Aliases and version tags are no step of a run: [`Tracker::follow_aliases`] brings them to a given state
+//! at any time.
+//!
 //! # One more flavor
 //! Add a variant to [`Flavor`] with its file, its entry in `MLmodel`, its Python loader if it has
 //! one, and its requirements. Several flavors share one folder.
@@ -29,13 +32,15 @@
 //! * `--allowed-hosts` of MLflow 3: [`TrackingError::HostRefused`] says what to set.
 //! * A deleted experiment is found by name, and refuses runs until it is restored.
 
+mod aliases;
 pub mod client;
 mod error;
 mod model_folder;
 mod run;
 mod tracker;
 
-pub use client::{ArtifactFile, ClientConfig, Dataset, DatasetColumn, RetryPolicy};
+pub use aliases::AliasState;
+pub use client::{ArtifactFile, ClientConfig, Dataset, DatasetColumn, Pair, RetryPolicy};
 pub use error::TrackingError;
 pub use model_folder::{Feature, FeatureKind, Flavor, MODEL_FOLDER, ModelFolder};
 pub use run::{JOB_TAG, Tracked, TrainingRun};

@@ -67,6 +67,11 @@ impl Tracker {
         &self.client
     }
 
+    /// Name of the registered model of a tenant's model type.
+    pub(super) fn registered_name(&self, tenant_id: &str, model_type: &str) -> String {
+        self.model_name.replace("{tenant_id}", tenant_id).replace("{model_type}", model_type)
+    }
+
     /// Logs the training, or takes up where an earlier attempt stopped; a training that is there
     /// already is only looked up. One attempt per job at a time.
     ///
@@ -184,10 +189,7 @@ impl Tracker {
         training: &TrainingRun,
         run: &RunInfo,
     ) -> Result<ModelVersion, TrackingError> {
-        let name = self
-            .model_name
-            .replace("{tenant_id}", &training.tenant_id)
-            .replace("{model_type}", &training.model_type);
+        let name = self.registered_name(&training.tenant_id, &training.model_type);
         let source = format!("{}/{MODEL_FOLDER}", run.artifact_uri);
         let mut tags = tenant_tags(training);
         tags.push(Pair::new("model_type", &training.model_type));

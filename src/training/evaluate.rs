@@ -3,7 +3,12 @@
 use serde_json::{Map, Value, json};
 
 use super::split::Split;
-use crate::{catalog::Family, features::Dataset, forest::metrics, inference::LoadedModel};
+use crate::{
+    catalog::Family,
+    features::Dataset,
+    forest::{Matrix, metrics},
+    inference::LoadedModel,
+};
 
 /// What a model achieved.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,11 +57,7 @@ pub fn evaluate(family: Family, model: &LoadedModel, dataset: &Dataset, split: &
     let judged = Judged { in_sample, ..judged };
     let trained = if in_sample { judged.clone() } else { judge(model, dataset, &split.train) };
     for (prefix, rows) in [("", &judged), ("train_", &trained)] {
-        let mut values = match family {
-            Family::BoostedRegression => regression(&rows.actual, &rows.predicted),
-            Family::RandomForest => classification(&rows.labels(), &rows.predicted),
-            Family::IsolationForest => anomalies(model.offset, &rows.predicted),
-        };
+        let mut values = scores(family, model.offset, &rows.actual, &rows.predicted);
         if prefix.is_empty() {
             values.extend(baseline(family, &trained.actual, &judged.actual));
         }
@@ -86,6 +87,26 @@ fn judge(model: &LoadedModel, dataset: &Dataset, rows: &[usize]) -> Judged {
 
 fn labels(actual: &[f64]) -> Vec<u8> {
     actual.iter().map(|&class| u8::from(class == 1.0)).collect()
+}
+
+/// One metric of a model on given rows; `None` if it is undefined on them.
+pub(super) fn metric(
+    family: Family,
+    name: &str,
+    model: &LoadedModel,
+    rows: &Matrix,
+    actual: &[f64],
+) -> Option<f64> {
+    let values = scores(family, model.offset, actual, &model.evaluator.predict(rows));
+    values.into_iter().find(|(found, _)| *found == name)?.1.filter(|value| value.is_finite())
+}
+
+fn scores(family: Family, offset: f64, actual: &[f64], predicted: &[f64]) -> Metrics {
+    match family {
+        Family::BoostedRegression => regression(actual, predicted),
+        Family::RandomForest => classification(&labels(actual), predicted),
+        Family::IsolationForest => anomalies(offset, predicted),
+    }
 }
 
 type Metrics = Vec<(&'static str, Option<f64>)>;

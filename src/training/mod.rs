@@ -4,6 +4,7 @@ pub mod evaluate;
 pub mod fit;
 mod flavors;
 pub mod gate;
+mod promotion;
 pub mod report;
 pub mod request;
 pub mod source;

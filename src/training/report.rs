@@ -19,7 +19,8 @@ pub use pictures::pictures;
 use crate::{
     catalog::Family,
     features::{join::JoinReport, schema},
-    registry::ModelRecord,
+    inference::request::version_label,
+    registry::{ModelRecord, Verdict},
     tracking::{ArtifactFile, Dataset, DatasetColumn, Feature, FeatureKind, ModelFolder, TrainingRun},
 };
 
@@ -64,7 +65,13 @@ impl Shown {
 }
 
 /// What happened, in one sentence for a person.
-pub(super) fn message(task: &Task, trained: &Trained, record: &ModelRecord, tracked: bool) -> String {
+pub(super) fn message(
+    task: &Task,
+    trained: &Trained,
+    record: &ModelRecord,
+    verdict: &Verdict,
+    tracked: bool,
+) -> String {
     let mut text = format!(
         "Trained {} {} on {} rows ({})",
         task.model_type,
@@ -81,14 +88,35 @@ pub(super) fn message(task: &Task, trained: &Trained, record: &ModelRecord, trac
     if let Some(join) = &trained.origin.join {
         let _ = write!(text, "; {join}");
     }
+    let _ = write!(text, "; {}", promotion(verdict));
     if !tracked {
         text.push_str("; tracking is pending: MLflow could not be reached");
     }
     text
 }
 
+/// What the verdict means for predictions.
+fn promotion(verdict: &Verdict) -> String {
+    match verdict.champion_version.filter(|_| !verdict.promoted) {
+        None => format!("now the champion: {}", verdict.reason),
+        Some(champion) => format!("{} stays the champion: {}", version_label(champion), verdict.reason),
+    }
+}
+
+/// The warning of a version that predictions will not use.
+pub(super) fn not_served(record: &ModelRecord, verdict: &Verdict) -> Option<String> {
+    let champion = version_label(verdict.champion_version.filter(|_| !verdict.promoted)?);
+    let version = record.version_label();
+    Some(format!("{version} is not served, {champion} stays the champion: {}", verdict.reason))
+}
+
 /// The run as it is to stand in MLflow. Equal for equal trainings: logging may be repeated.
-pub(super) fn training_run(task: &Task, trained: &Trained, record: &ModelRecord) -> TrainingRun {
+pub(super) fn training_run(
+    task: &Task,
+    trained: &Trained,
+    record: &ModelRecord,
+    verdict: &Verdict,
+) -> TrainingRun {
     let model = model_folder(trained);
     let profile = tables::data_profile(&trained.profile, &trained.model.schema);
     let tables: Vec<_> = trained.shown.tables.iter().cloned().chain([profile]).collect();
@@ -101,7 +129,7 @@ pub(super) fn training_run(task: &Task, trained: &Trained, record: &ModelRecord)
         version: record.version,
         started_at: task.started_at,
         finished_at: Utc::now(),
-        params: params(task, trained),
+        params: params(task, trained).into_iter().chain(promotion_params(verdict)).collect(),
         metrics: metrics(trained),
         curves: trained
             .fitted
@@ -115,7 +143,7 @@ pub(super) fn training_run(task: &Task, trained: &Trained, record: &ModelRecord)
             ("data_digest".to_owned(), trained.digest.to_string()),
             tables::tag(&tables),
         ],
-        note: Some(note::note(task, trained, record, &model)),
+        note: Some(note::note(task, trained, record, verdict, &model)),
         dataset: Some(dataset(task, trained)),
         files: trained.shown.pictures.iter().cloned().chain(tables).collect(),
         model,
@@ -160,6 +188,24 @@ fn params(task: &Task, trained: &Trained) -> Vec<(String, String)> {
     let hyperparameters = task.params.as_map().iter().map(|(name, value)| (name.clone(), plain(value)));
     let own = own.into_iter().chain(trained.origin.join.iter().flat_map(join_params));
     own.map(|(name, value)| (name.to_owned(), value)).chain(hyperparameters).collect()
+}
+
+/// The decision about the champion, with both numbers.
+fn promotion_params(verdict: &Verdict) -> Vec<(String, String)> {
+    let word = if verdict.promoted { "promoted" } else { "not promoted" };
+    let mut params = vec![
+        ("promotion", word.to_owned()),
+        ("promotion_decision", verdict.decision.to_owned()),
+        ("promotion_reason", verdict.reason.clone()),
+    ];
+    params.extend(verdict.champion_version.map(|version| ("promotion_against", version_label(version))));
+    if let Some(score) = verdict.score {
+        params.push(("promotion_metric", score.metric.to_owned()));
+        params.push(("promotion_value", score.value.to_string()));
+        params.push(("promotion_champion_value", score.champion_value.to_string()));
+        params.push(("promotion_margin", verdict.margin.to_string()));
+    }
+    params.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// What each side gave.

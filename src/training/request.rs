@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::{catalog::ModelType, features::inline::Row};
+use crate::{catalog::ModelType, features::inline::Row, registry::Verdict};
 
 /// A training that a caller asks for; the tenant is that of the open scope.
 #[derive(Debug, Clone)]
@@ -66,6 +66,8 @@ pub struct TrainOutcome {
     pub metrics: Map<String, Value>,
     /// What happened, for a person.
     pub message: String,
+    /// Whether it is served, and why.
+    pub verdict: Verdict,
     /// Things that the caller should know about the data.
     pub warnings: Vec<String>,
     /// When the training ended.

@@ -14,6 +14,7 @@ use super::{
     fit::{FitContext, Fitted, fit},
     flavors::{Provenance, flavors},
     gate::Admission,
+    promotion::{self, Champion, Comparison, HeldOut},
     report::{self, Material, Shown},
     source::{Loaded, Origin, Sources},
     split::Split,
@@ -22,7 +23,7 @@ use super::{
 use crate::{
     auth::{Caller, TenantId, tenant},
     catalog::{Family, Hyperparameters, ModelType},
-    config::TrainingConfig,
+    config::{PromotionConfig, TrainingConfig},
     error::{BoxError, Error, Result},
     features::{
         pipeline::{DataProfile, RowsDigest},
@@ -31,7 +32,8 @@ use crate::{
     forest::codec::native,
     inference::{LoadedModel, ModelCache, model::NATIVE_FILE, request::version_label},
     jobs::{Jobs, NewJob},
-    registry::{ModelRecord, NewModel, Registry},
+    lifecycle::Lifecycle,
+    registry::{ModelRecord, NewModel, Registry, Verdict},
     storage::Database,
     tracking::{Flavor, Tracker},
     xgboost::LazyLibrary,
@@ -63,8 +65,12 @@ pub struct Rooms {
     pub registry: Registry,
     /// What predictions find in memory.
     pub cache: ModelCache,
+    /// Which new versions are served.
+    pub promotion: PromotionConfig,
     /// Where runs are logged.
     pub tracker: Tracker,
+    /// Tells MLflow of aliases.
+    pub lifecycle: Lifecycle,
     /// How long an answer waits for its run.
     pub tracking_wait: Duration,
     /// What boosting needs.
@@ -76,6 +82,9 @@ pub(super) struct Trained {
     pub(super) model: Arc<LoadedModel>,
     pub(super) fitted: Fitted,
     pub(super) evaluation: Evaluation,
+    held_out: Arc<HeldOut>,
+    /// With the champion that was there when the fitting began.
+    comparison: Comparison,
     pub(super) importance: Vec<(String, f64)>,
     pub(super) native: Bytes,
     pub(super) digest: RowsDigest,
@@ -203,11 +212,39 @@ impl Trainer {
         let mut stopwatch = Stopwatch::start();
         let loaded = self.rooms.sources.read(&request, &task.caller, task.started_at).await?;
         let seconds_read = stopwatch.lap();
-        let mut trained = self.fit(task, request, loaded, admission).await?;
+        let champion = self.champion(task).await?;
+        let mut trained = self.fit(task, request, loaded, champion.clone(), admission).await?;
         trained.seconds.read = seconds_read;
-        let record = self.register(task, &trained).await?;
+        let (record, verdict) = self.promote(task, &trained, champion, admission).await?;
         self.rooms.cache.insert(record.tenant, record.id, Arc::clone(&trained.model)).await;
-        Ok(self.track(task, &trained, &record).await)
+        Ok(self.track(task, &trained, &record, verdict).await)
+    }
+
+    async fn champion(&self, task: &Task) -> Result<Option<Champion>> {
+        Champion::load(&self.rooms.registry, &self.rooms.cache, task.model_type).await
+    }
+
+    /// Registers the model with the verdict on it. If the champion was replaced meanwhile, it is judged anew.
+    async fn promote(
+        &self,
+        task: &Task,
+        trained: &Trained,
+        mut champion: Option<Champion>,
+        admission: &Admission,
+    ) -> Result<(ModelRecord, Verdict)> {
+        let family = task.model_type.family;
+        let mut comparison = trained.comparison.clone();
+        loop {
+            let verdict = promotion::decide(self.rooms.promotion, family, &comparison, champion.as_ref());
+            if let Some(record) = self.register(task, trained, &verdict).await? {
+                return Ok((record, verdict));
+            }
+            champion = self.champion(task).await?;
+            let (held_out, now) = (Arc::clone(&trained.held_out), champion.clone());
+            let value = promotion::own_value(family, &trained.evaluation.metrics);
+            let compare = move || promotion::compare(family, value, &held_out, now.as_ref());
+            comparison = self.gate.run(admission, compare).await?;
+        }
     }
 
     /// The CPU part, behind the gate.
@@ -216,6 +253,7 @@ impl Trainer {
         task: &Task,
         request: TrainRequest,
         loaded: Loaded,
+        champion: Option<Champion>,
         admission: &Admission,
     ) -> Result<Trained> {
         let model_type = task.model_type;
@@ -228,14 +266,17 @@ impl Trainer {
         let mut stopwatch = Stopwatch::start();
         let work = move || {
             let mut seconds = Seconds { queued: stopwatch.lap(), ..Seconds::default() };
-            let (dataset, origin) = loaded.dataset(&request)?;
+            let (mut dataset, origin) = loaded.dataset(&request)?;
             let split = Split::new(&dataset, request.split, request.validation_split, request.seed)?;
+            let held_out = HeldOut::take(&mut dataset, &split);
             seconds.prepare = stopwatch.lap();
             let context = FitContext { seed: request.seed, threads, library: library.as_deref() };
             let fitted = fit(model_type.family, &params, &dataset, &split, context)?;
             let model = LoadedModel::new(dataset.schema.clone(), &fitted.ensemble)?;
             seconds.fit = stopwatch.lap();
             let mut evaluation = evaluate(model_type.family, &model, &dataset, &split);
+            let value = promotion::own_value(model_type.family, &evaluation.metrics);
+            let comparison = promotion::compare(model_type.family, value, &held_out, champion.as_ref());
             seconds.evaluate = stopwatch.lap();
             let shares = fitted.ensemble.feature_importance();
             let native = Bytes::from(native::encode(&fitted.ensemble));
@@ -279,12 +320,19 @@ impl Trainer {
                 origin,
                 fitted,
                 evaluation,
+                held_out: Arc::new(held_out),
+                comparison,
             })
         };
         self.gate.run(admission, work).await?
     }
 
-    async fn register(&self, task: &Task, trained: &Trained) -> Result<ModelRecord> {
+    async fn register(
+        &self,
+        task: &Task,
+        trained: &Trained,
+        verdict: &Verdict,
+    ) -> Result<Option<ModelRecord>> {
         let mut files = vec![
             (NATIVE_FILE.to_owned(), trained.native.clone()),
             (PROFILE_FILE.to_owned(), trained.profile_json.clone()),
@@ -307,15 +355,23 @@ impl Trainer {
                 n_rows: trained.n_train + trained.n_validation,
                 data_digest: trained.digest.to_string(),
                 seed: task.seed,
+                data_source: trained.origin.source,
                 files,
+                verdict,
             })
             .await
     }
 
     /// Logs the run. The model is safe by now, so that a tracking server in trouble costs a bounded
     /// wait and the run.
-    async fn track(&self, task: &Task, trained: &Trained, record: &ModelRecord) -> TrainOutcome {
-        let run = report::training_run(task, trained, record);
+    async fn track(
+        &self,
+        task: &Task,
+        trained: &Trained,
+        record: &ModelRecord,
+        verdict: Verdict,
+    ) -> TrainOutcome {
+        let run = report::training_run(task, trained, record, &verdict);
         let logged = tokio::time::timeout(self.rooms.tracking_wait, self.rooms.tracker.log(&run)).await;
         let (run_id, model_uri) = match logged.map_err(BoxError::from).and_then(|logged| Ok(logged?)) {
             Ok(tracked) => {
@@ -328,6 +384,7 @@ impl Trainer {
                 if let Err(error) = linked {
                     tracing::error!(model = %record.id, error = &error as &dyn std::error::Error, "run not linked");
                 }
+                self.rooms.lifecycle.follow(task.model_type, Some(record.id)).await;
                 (tracked.run_id, tracked.model_uri)
             }
             Err(error) => {
@@ -339,11 +396,18 @@ impl Trainer {
             job_id: task.job,
             model_id: record.id,
             model_version: version_label(record.version),
-            message: report::message(task, trained, record, !run_id.is_empty()),
+            message: report::message(task, trained, record, &verdict, !run_id.is_empty()),
             run_id,
             model_uri,
             metrics: trained.evaluation.metrics.clone(),
-            warnings: trained.evaluation.warnings.clone(),
+            warnings: trained
+                .evaluation
+                .warnings
+                .iter()
+                .cloned()
+                .chain(report::not_served(record, &verdict))
+                .collect(),
+            verdict,
             finished_at: Utc::now(),
         }
     }

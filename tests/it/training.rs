@@ -86,7 +86,8 @@ async fn without_mlflow_the_model_is_there_and_tracking_is_pending() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn inline_rows_define_features_and_versions_count_up() {
-    let service = Service::start_without_mlflow().await;
+    // The second model is the first one again: by itself it would not be served.
+    let service = Service::start_with(&[("PROMOTION", "always")]).await;
     for version in ["v1.0", "v2.0"] {
         let more = json!({"data": rows(80), "config": {"n_estimators": 20}});
         service.train(TENANT_A, "cost_forecasting", more).await.ok();
@@ -103,7 +104,8 @@ async fn inline_rows_define_features_and_versions_count_up() {
     assert_eq!(ask("1").await.ok()["model_version"], "v1.0");
     assert_eq!(ask("latest").await.ok()["model_version"], "v2.0");
     assert_eq!(ask("v7.0").await.status, 404);
-    assert_eq!(ask("champion").await.status, 404);
+    assert_eq!(ask("champion").await.ok()["model_version"], "v2.0");
+    assert_eq!(ask("nobody").await.status, 404);
 }
 
 #[tokio::test(flavor = "multi_thread")]

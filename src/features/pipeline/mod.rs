@@ -19,7 +19,7 @@ pub mod profile;
 pub mod redundant;
 mod rows;
 
-use super::{FeatureSchema, FeatureTable};
+use super::{Column, FeatureSchema, FeatureTable};
 use crate::{catalog::ModelType, error::MAX_FAULTS, error::Result, forest::Matrix};
 pub use checks::MIN_ROWS;
 use checks::Refuse;
@@ -34,6 +34,9 @@ pub struct Dataset {
     pub schema: FeatureSchema,
     /// One row an example.
     pub features: Matrix,
+    /// All columns of the source as names and numbers, those that the model does without at the end: what
+    /// an earlier model needs to predict the same rows.
+    pub columns: Vec<Column>,
     /// One value a row; empty for an unsupervised model.
     pub target: Vec<f64>,
     /// Seconds since 1970, NaN where unknown; empty if the source has no times.
@@ -76,7 +79,7 @@ impl Dataset {
             checks::refuse_target(&table.target, target_name, spec.binary, refuse)?;
         }
         let (digest, fingerprints) = digest::of(&table);
-        let dropped = redundant::drop_columns(&mut table, &fingerprints);
+        let (dropped, left_out) = redundant::drop_columns(&mut table, &fingerprints);
         if table.columns.is_empty() {
             return Err(checks::nothing_varies(&dropped, refuse));
         }
@@ -85,11 +88,14 @@ impl Dataset {
         schema.dropped = dropped;
         let features = schema.matrix(&table);
         warnings.extend(leakage::warnings(&schema, &features, &table.target));
+        let dropped_rows = n_rows - table.n_rows;
+        table.columns.extend(left_out);
         Ok(Self {
+            columns: table.columns,
             profile: DataProfile::of(&schema, &features, &table.target),
             features,
             schema,
-            dropped_rows: n_rows - table.n_rows,
+            dropped_rows,
             warnings,
             digest,
             target: table.target,

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{digest::ColumnFingerprint, listed};
-use crate::features::{ColumnValues, FeatureTable, table::MISSING};
+use crate::features::{Column, ColumnValues, FeatureTable, table::MISSING};
 
 /// A column of the training rows that the model does without.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,24 +35,30 @@ pub enum Redundancy {
     },
 }
 
-/// Leaves the redundant columns out of the table; of equal ones the first stays.
-/// `fingerprints` are [`digest::of`](super::digest::of)'s of this table.
-pub fn drop_columns(table: &mut FeatureTable, fingerprints: &[ColumnFingerprint]) -> Vec<Dropped> {
+/// Leaves the redundant columns out of the table; of equal ones the first stays. Which they are and why,
+/// and the columns themselves. `fingerprints` are [`digest::of`](super::digest::of)'s of this table.
+pub fn drop_columns(
+    table: &mut FeatureTable,
+    fingerprints: &[ColumnFingerprint],
+) -> (Vec<Dropped>, Vec<Column>) {
     let own: Vec<_> = table.columns.par_iter().map(|column| by_itself(&column.values)).collect();
     let mut kept: HashMap<ColumnFingerprint, String> = HashMap::new();
-    let mut dropped = vec![];
+    let (mut dropped, mut left_out) = (vec![], vec![]);
     let mut columns = std::mem::take(&mut table.columns);
     for ((column, own), fingerprint) in columns.drain(..).zip(own).zip(fingerprints) {
         let copy = || kept.get(fingerprint).map(|of| Redundancy::Duplicate { of: of.clone() });
         match own.or_else(copy) {
-            Some(reason) => dropped.push(Dropped { name: column.name, reason }),
+            Some(reason) => {
+                dropped.push(Dropped { name: column.name.clone(), reason });
+                left_out.push(column);
+            }
             None => {
                 kept.insert(*fingerprint, column.name.clone());
                 table.columns.push(column);
             }
         }
     }
-    dropped
+    (dropped, left_out)
 }
 
 fn by_itself(values: &ColumnValues) -> Option<Redundancy> {

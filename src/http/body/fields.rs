@@ -10,6 +10,8 @@ use crate::{
     catalog::ModelType,
     error::{FieldError, MAX_FAULTS, echo, echo_object},
     features::inline::Row,
+    inference::VersionSelector,
+    registry::{Alias, Position, State},
     training::SplitKind,
 };
 
@@ -157,6 +159,60 @@ pub(in crate::http) fn model_type(value: &Value) -> Parsed<ModelType> {
         .as_str()
         .and_then(ModelType::parse)
         .ok_or_else(|| literal_error(&ModelType::all().map(|model_type| model_type.name).collect::<Vec<_>>()))
+}
+
+/// A version: `"v2.0"`, `"2"`, `2`, `"latest"` or an alias.
+pub(in crate::http) fn version(value: &Value) -> Parsed<VersionSelector> {
+    let text = match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => {
+            number.as_u64().filter(|&number| number > 0).map(|number| number.to_string())
+        }
+        _ => None,
+    };
+    let text = text.filter(|text| !text.trim().is_empty());
+    let text = text.ok_or_else(|| Violation::new("string_type", "Input should be a version or an alias"))?;
+    Ok(VersionSelector::parse(Some(&text)))
+}
+
+/// A name for a version.
+pub(in crate::http) fn alias(value: &Value) -> Parsed<Alias> {
+    let alias = value.as_str().and_then(Alias::parse);
+    alias.ok_or_else(|| Violation::new("value_error", format!("Value error, an alias is {}", Alias::RULE)))
+}
+
+/// State of a version.
+pub(in crate::http) fn state(value: &Value) -> Parsed<State> {
+    let states = [State::Ready, State::Deprecated];
+    let known = states.into_iter().find(|state| value.as_str() == Some(state.name()));
+    known.ok_or_else(|| literal_error(&states.map(State::name)))
+}
+
+/// Most entries of a page, from 1, as the text of a query.
+pub(in crate::http) fn page_size(value: &Value, max: usize) -> Parsed<usize> {
+    let Some(size) = value.as_str().and_then(|text| text.parse::<usize>().ok()) else {
+        let msg = "Input should be a valid integer, unable to parse string as an integer";
+        return Err(Violation::new("int_parsing", msg));
+    };
+    if size == 0 {
+        let msg = "Input should be greater than or equal to 1";
+        return Err(Violation::new("greater_than_equal", msg).with_ctx(json!({ "ge": 1 })));
+    }
+    if size > max {
+        let msg = format!("Input should be less than or equal to {max}");
+        return Err(Violation::new("less_than_equal", msg).with_ctx(json!({ "le": max })));
+    }
+    Ok(size)
+}
+
+/// Where a page begins, as the one before said.
+pub(in crate::http) fn position(value: &Value) -> Parsed<Position> {
+    let parse = || {
+        let (model_type, version) = value.as_str()?.rsplit_once('.')?;
+        Some(Position { model_type: ModelType::parse(model_type)?, version: version.parse().ok()? })
+    };
+    let msg = "Value error, a cursor is the next_cursor of an answer";
+    parse().ok_or_else(|| Violation::new("value_error", msg))
 }
 
 /// How rows are held out.

@@ -6,6 +6,7 @@ pub(super) mod live;
 pub(super) mod me;
 pub(super) mod ml_health;
 pub(super) mod model_metrics;
+pub(super) mod models;
 pub(super) mod openapi_json;
 pub(super) mod predict;
 pub(super) mod prometheus;

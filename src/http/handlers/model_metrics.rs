@@ -1,4 +1,4 @@
-//! `GET /api/ml/models/{tenant_id}/{model_type}/metrics`: how good the tenant's newest model is.
+//! `GET /api/ml/models/{tenant_id}/{model_type}/metrics`: how good the tenant's models are.
 
 use axum::{
     Json,
@@ -31,7 +31,7 @@ pub(in crate::http) struct ModelMetricsResponse {
     #[schema(example = "cost_forecasting")]
     model_type: &'static str,
     tenant_id: Uuid,
-    /// The newest ready version: the one that answers predictions.
+    /// The champion: the version that answers predictions which name none.
     #[schema(example = "v1.0")]
     model_version: String,
     /// Its validation metrics; `train_` in-sample.
@@ -74,10 +74,10 @@ impl ModelMetricsResponse {
         Self {
             model_type: model_type.name,
             tenant_id,
-            model_version: version_label(models.latest.version),
-            metrics: models.latest.metrics,
-            run_id: models.latest.mlflow_run_id.unwrap_or_default(),
-            created_at: naive_utc(models.latest.created_at),
+            model_version: version_label(models.champion.version),
+            metrics: models.champion.metrics,
+            run_id: models.champion.mlflow_run_id.unwrap_or_default(),
+            created_at: naive_utc(models.champion.created_at),
             versions: models.versions.into_iter().map(Into::into).collect(),
         }
     }
@@ -97,7 +97,7 @@ fn parse(tenant_id: String, model_type: String) -> Result<(Uuid, ModelType)> {
     }
 }
 
-/// Metrics of the tenant's newest model
+/// Metrics of the champion and of all versions
 #[utoipa::path(
     get,
     path = "/api/ml/models/{tenant_id}/{model_type}/metrics",
@@ -107,7 +107,7 @@ fn parse(tenant_id: String, model_type: String) -> Result<(Uuid, ModelType)> {
         ("model_type" = String, Path, description = "One of the model types", example = "cost_forecasting"),
     ),
     responses(
-        (status = 200, description = "The newest version and its validation metrics", body = ModelMetricsResponse),
+        (status = 200, description = "The champion and its validation metrics, and those of every version", body = ModelMetricsResponse),
         Denied,
         NoModel,
         BadBody,

@@ -40,8 +40,9 @@ pub(in crate::http) struct PredictBody {
     /// out (constant, without values, a copy). One that the model does not know is ignored and listed in the answer.
     #[schema(value_type = Object)]
     features: Map<String, Value>,
-    /// "1", "v1", "1.0" and "v1.0" are version 1; "latest" or nothing is the newest.
-    #[schema(example = "latest")]
+    /// Nothing or "champion": the version that is served. "latest": the newest, served or not. "1", "v1", "1.0" and
+    /// "v1.0" are version 1; "challenger" and other aliases are the versions that they point to.
+    #[schema(example = "champion")]
     model_version: Option<String>,
 }
 

@@ -21,6 +21,8 @@ use crate::{
         openapi::{BadBody, Denied, Unavailable},
         timestamp::naive_utc,
     },
+    inference::request::version_label,
+    registry::Verdict,
     training::{SplitKind, TrainOutcome, TrainRequest},
 };
 
@@ -88,8 +90,45 @@ pub(in crate::http) struct TrainResponse {
     model_version: String,
     model_id: Uuid,
     job_id: Uuid,
-    /// What the caller should know about the data.
+    /// Whether predictions use this version from now on, and why.
+    promotion: PromotionOutcome,
+    /// What the caller should know about the data, and that the version is not served.
     warnings: Vec<String>,
+}
+
+/// The decision about the champion, the version that answers predictions which name none.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct PromotionOutcome {
+    /// Whether the new version is the champion.
+    promoted: bool,
+    /// The champion now.
+    #[schema(example = "v1.0")]
+    champion: String,
+    /// Name of the grounds.
+    #[schema(example = "better")]
+    decision: &'static str,
+    reason: String,
+    /// What was compared on the same held-out rows; null where nothing could be.
+    #[schema(example = "auc_roc")]
+    metric: Option<&'static str>,
+    value: Option<f64>,
+    /// Of the champion until then.
+    champion_value: Option<f64>,
+}
+
+impl PromotionOutcome {
+    fn new(model_version: &str, verdict: Verdict) -> Self {
+        let before = verdict.champion_version.filter(|_| !verdict.promoted).map(version_label);
+        Self {
+            promoted: verdict.promoted,
+            champion: before.unwrap_or_else(|| model_version.to_owned()),
+            decision: verdict.decision,
+            reason: verdict.reason,
+            metric: verdict.score.map(|score| score.metric),
+            value: verdict.score.map(|score| score.value),
+            champion_value: verdict.score.map(|score| score.champion_value),
+        }
+    }
 }
 
 impl TrainBody {
@@ -156,6 +195,7 @@ impl TrainResponse {
             model_uri: outcome.model_uri,
             message: outcome.message,
             timestamp: naive_utc(outcome.finished_at),
+            promotion: PromotionOutcome::new(&outcome.model_version, outcome.verdict),
             model_version: outcome.model_version,
             model_id: outcome.model_id,
             job_id: outcome.job_id,

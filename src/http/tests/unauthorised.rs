@@ -10,6 +10,8 @@ fn path(pattern: &str) -> String {
     pattern
         .replace("{tenant_id}", TENANT)
         .replace("{model_type}", "cost_forecasting")
+        .replace("{version}", "v1.0")
+        .replace("{alias}", "blue")
         .replace("{file}", "swagger-ui.css")
 }
 
@@ -129,17 +131,53 @@ async fn the_handler_runs_in_the_scope_of_the_token() {
     }
 }
 
+/// Whatever is asked for, and before the body is read.
+#[tokio::test]
+async fn changes_to_versions_are_for_administrators() {
+    let user = {
+        let new = NewToken { user_id: "u", tenant_id: TENANT, email: "", role: "user", expires_in: 60 };
+        format!("Bearer {}", tokens().mint(&new).expect("signs"))
+    };
+    let mut changes = 0;
+    let below_models = |path: &str| path.starts_with("/api/ml/models");
+    for route in table(&development()).filter(|route| below_models(route.path)) {
+        for method in route.methods.iter().filter(|method| **method != "GET") {
+            changes += 1;
+            let line = format!("{method} {}", path(route.path));
+            let answer =
+                send_to(router(state(development())), &line, &[("authorization", &user)], "{bad").await;
+            assert_eq!(
+                (answer.status, answer.detail()),
+                (403, json!("Administrator role required")),
+                "{line}"
+            );
+        }
+    }
+    assert_eq!(changes, 4, "an alias set or taken away, a rollback, a deprecation");
+}
+
+#[tokio::test]
+async fn a_token_without_a_tenant_has_no_models() {
+    let nobody = bearer_of("test-tenant-456");
+    for line in
+        ["GET /api/ml/models", "GET /api/ml/models/roi_prediction/versions", "POST /api/ml/models/x/rollback"]
+    {
+        let answer = send(line, &[("authorization", &nobody)]).await;
+        assert_eq!((answer.status, answer.detail()), (403, json!("The token names no tenant")), "{line}");
+    }
+}
+
 #[tokio::test]
 async fn an_administrator_is_told_from_a_user() {
     use axum::extract::FromRequestParts;
 
     use crate::{Error, auth::Caller, http::Admin};
 
-    let admit = async |roles: &[&str]| {
+    let admit = async |roles: &[&str], tenant: &str| {
         let caller = Caller {
             user_id: "u".into(),
-            tenant_claim: String::new(),
-            tenant: None,
+            tenant_claim: tenant.into(),
+            tenant: crate::auth::TenantId::from_claim(tenant),
             email: "".into(),
             role: "".into(),
             roles: roles.iter().map(|&role| role.to_owned()).collect(),
@@ -147,8 +185,9 @@ async fn an_administrator_is_told_from_a_user() {
         let (mut parts, ()) = Request::builder().extension(caller).body(()).expect("a request").into_parts();
         Admin::from_request_parts(&mut parts, &()).await
     };
-    assert!(admit(&["user", "Admin"]).await.is_ok());
-    assert!(matches!(admit(&["user"]).await, Err(Error::AdminRequired)));
+    assert!(admit(&["user", "Admin"], TENANT).await.is_ok());
+    assert!(matches!(admit(&["user"], TENANT).await, Err(Error::AdminRequired)));
+    assert!(matches!(admit(&["admin"], "").await, Err(Error::NoTenant)), "of which tenant?");
     let (mut parts, ()) = Request::builder().body(()).expect("a request").into_parts();
     assert!(matches!(Admin::from_request_parts(&mut parts, &()).await, Err(Error::NotAuthenticated)));
 }

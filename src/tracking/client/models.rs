@@ -1,10 +1,12 @@
-//! The model registry: models, versions, aliases.
+//! The model registry: models, versions, their tags, aliases.
+
+use std::collections::BTreeMap;
 
 use serde_json::json;
 
 use super::super::TrackingError;
 use super::runs::quotable;
-use super::wire::{Done, ModelVersion, Pair, VersionCreated, VersionsFound};
+use super::wire::{Done, ModelAlias, ModelFound, ModelVersion, Pair, VersionCreated, VersionsFound};
 use super::{Client, Repeat, limits};
 
 impl Client {
@@ -52,6 +54,47 @@ impl Client {
             json!({"name": limits::model_name(name)?, "source": source, "run_id": run_id, "tags": tags});
         let created = self.post("model-versions/create", Repeat::Creates, &body).await;
         created.map(|VersionCreated { model_version }| model_version)
+    }
+
+    /// The version of that number, with its tags.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn model_version(&self, name: &str, version: &str) -> Result<ModelVersion, TrackingError> {
+        let query = [("name", limits::model_name(name)?), ("version", version)];
+        let found = self.get("model-versions/get", &query).await;
+        found.map(|VersionCreated { model_version }| model_version)
+    }
+
+    /// Sets one tag of a version.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn set_version_tag(&self, name: &str, version: &str, tag: &Pair) -> Result<(), TrackingError> {
+        let (name, value) = (limits::model_name(name)?, limits::cut(&tag.value, limits::TAG_CHARS));
+        let body = json!({"name": name, "version": version, "key": limits::key(&tag.key), "value": value});
+        self.post("model-versions/set-tag", Repeat::Idempotent, &body).await.map(|Done {}| ())
+    }
+
+    /// Where the model's aliases point.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn aliases(&self, name: &str) -> Result<Vec<ModelAlias>, TrackingError> {
+        let found = self.get("registered-models/get", &[("name", limits::model_name(name)?)]).await;
+        found.map(|ModelFound { registered_model }| registered_model.aliases)
+    }
+
+    /// Takes an alias away; one that is not there counts as taken.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn delete_alias(&self, name: &str, alias: &str) -> Result<(), TrackingError> {
+        let query = [("name", limits::model_name(name)?), ("alias", alias)];
+        let call = "registered-models/alias";
+        let url = format!("api/2.0/mlflow/{call}");
+        let request = || self.request(reqwest::Method::DELETE, &url).json(&json!(BTreeMap::from(query)));
+        self.call(call, Repeat::Idempotent, request).await.map(|Done {}| ())
     }
 
     /// Points `alias` (letters, digits, `_-`; not `latest`, not `v<digits>`) to a version, away from

@@ -124,6 +124,29 @@ pub struct ModelVersion {
     /// Run that it came from.
     #[serde(default)]
     pub run_id: String,
+    /// Tags.
+    #[serde(default)]
+    pub tags: Vec<Pair>,
+}
+
+/// Where an alias points.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct ModelAlias {
+    /// Its name.
+    pub alias: String,
+    /// 1, 2, 3 ... as text.
+    pub version: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct ModelFound {
+    pub(super) registered_model: RegisteredModel,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct RegisteredModel {
+    #[serde(default)]
+    pub(super) aliases: Vec<ModelAlias>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -4,14 +4,17 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value};
 
-use super::super::{
-    stages::Seconds,
-    trainer::{Task, Trained},
+use super::{
+    super::{
+        stages::Seconds,
+        trainer::{Task, Trained},
+    },
+    promotion,
 };
 use crate::{
     catalog::Family,
     chart::number::{count, percent, short},
-    registry::ModelRecord,
+    registry::{ModelRecord, Verdict},
     tracking::{JOB_TAG, ModelFolder},
 };
 
@@ -23,13 +26,20 @@ const FEATURES: usize = 10;
 const NAME_CHARS: usize = 60;
 
 /// The page. Sections that do not fit any more are left out whole, the least important ones come last.
-pub(super) fn note(task: &Task, trained: &Trained, record: &ModelRecord, folder: &ModelFolder) -> String {
+pub(super) fn note(
+    task: &Task,
+    trained: &Trained,
+    record: &ModelRecord,
+    verdict: &Verdict,
+    folder: &ModelFolder,
+) -> String {
     let mut note =
         format!("## {} {}\n\n{}\n", task.model_type, record.version_label(), task.model_type.summary);
     let evaluation = &trained.evaluation;
     let sections = [
         what(task, trained),
         quality(task.model_type.family, &evaluation.metrics, evaluation.judged.in_sample),
+        format!("When it was registered: {}.\n", promotion(verdict)),
         warnings(&evaluation.warnings),
         load(task, folder),
         features(&trained.importance),

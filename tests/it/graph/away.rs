@@ -59,7 +59,10 @@ async fn trainings_fall_back_or_say_who_is_missing_and_predictions_do_not_notice
     let mut door = Door::shut().await;
     let uri = format!("bolt://{}", door.address);
     let templates = folder.path().to_str().expect("a path");
-    let service = service(&[("NEO4J_URI", &uri), ("CYPHER_TEMPLATES_DIR", templates)]).await;
+    // Each training is served, whatever the metric says of rows of different sources.
+    let settings =
+        [("NEO4J_URI", uri.as_str()), ("CYPHER_TEMPLATES_DIR", templates), ("PROMOTION", "always")];
+    let service = service(&settings).await;
     let (full, graph_only) = (tenant(), tenant());
     let (full_id, graph_id) = (full.tenant_id.to_string(), graph_only.tenant_id.to_string());
     service.load_sample(&full_id, &full).await;

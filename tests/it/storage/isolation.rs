@@ -19,7 +19,7 @@ async fn tenant_tables(database: &TestDatabase) -> Vec<String> {
     let tables = doctor::examine(&subject(database)).await.tenant_tables;
     let tables: Vec<_> =
         tables.iter().filter_map(|name| name.strip_prefix("public.")).map(str::to_owned).collect();
-    assert_eq!(tables.len(), 9, "the tables of a migrated database");
+    assert_eq!(tables.len(), 11, "the tables of a migrated database");
     tables
 }
 
@@ -33,7 +33,10 @@ async fn with_rows_of_a(grant_all: bool) -> TestDatabase {
          INSERT INTO predictions (tenant_id, model_type) VALUES ('{a}', 'x');
          INSERT INTO model_metadata (model_id, key, value) VALUES ('{a}', 'k', 'v');
          INSERT INTO imported_tables (tenant_id, name, physical_name, column_names, column_types, row_count)
-             VALUES ('{a}', 'x', 'x', '{{}}', '{{}}', 0);"
+             VALUES ('{a}', 'x', 'x', '{{}}', '{{}}', 0);
+         INSERT INTO model_aliases (tenant_id, model_type, alias) VALUES ('{a}', 'x', 'champion');
+         INSERT INTO model_promotions (tenant_id, model_type, model_id, decision, promoted, reason)
+             VALUES ('{a}', 'x', '{a}', 'set', true, 'r');"
     );
     for table in ["cost_records", "risk_records", "roi_records", "property_metrics"] {
         statements.push_str(&format!("INSERT INTO {table} (tenant_id, entity_id) VALUES ('{a}', 'e');"));
@@ -90,6 +93,11 @@ async fn a_row_of_another_tenant_cannot_be_written() {
                 "model_metadata" => format!("model_id, key) VALUES ('{0}', '{0}', 'k')", tenant(TENANT_A)),
                 "ml_models" | "training_jobs" | "predictions" => {
                     format!("model_type) VALUES ('{}', 'x')", tenant(TENANT_A))
+                }
+                "model_aliases" => format!("model_type, alias) VALUES ('{}', 'x', 'y')", tenant(TENANT_A)),
+                "model_promotions" => {
+                    let columns = "model_type, model_id, decision, promoted, reason";
+                    format!("{columns}) VALUES ('{0}', 'x', '{0}', 'set', true, 'r')", tenant(TENANT_A))
                 }
                 "imported_tables" => {
                     let columns = "name, physical_name, column_names, column_types, row_count";

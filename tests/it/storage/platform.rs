@@ -41,7 +41,7 @@ async fn fixtures_insert_several_rows_with_nulls() {
         assert_eq!(counts, (2, 2, 2, 2), "metadata of its own two models only");
         // Rows without files cannot be predicted with.
         let cost = ModelType::parse("cost_forecasting").expect("known");
-        for version in [VersionSelector::Latest, VersionSelector::Number(1)] {
+        for version in [VersionSelector::Champion, VersionSelector::Latest, VersionSelector::Number(1)] {
             assert_eq!(resolve(&mut tx, cost, &version).await.expect_err("no files").code(), "not_found");
         }
     })

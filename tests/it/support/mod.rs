@@ -126,6 +126,21 @@ impl Service {
         answer(request.bearer_auth(self.token(tenant_id, "user"))).await
     }
 
+    /// Any request, in any role.
+    pub async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        tenant_id: &str,
+        role: &str,
+        body: Option<Value>,
+    ) -> Answer {
+        let method = method.parse().expect("a method");
+        let request = self.http.request(method, format!("{}{path}", self.base));
+        let request = request.bearer_auth(self.token(tenant_id, role));
+        answer(if let Some(body) = body { request.json(&body) } else { request }).await
+    }
+
     /// Trains for a tenant; `more` is laid over the request.
     pub async fn train(&self, tenant_id: &str, model_type: &str, more: Value) -> Answer {
         let mut body = json!({ "tenant_id": tenant_id, "model_type": model_type });
