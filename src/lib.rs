@@ -3,7 +3,7 @@
 //! The flow, and the rooms it passes through in the order a request meets them:
 //! request -> who is asking ([`auth`]) -> train ([`training`]) | predict ([`inference`])
 //! -> rows ([`features`]) -> model ([`forest`], [`xgboost`]) -> versions ([`registry`])
-//! -> MLflow ([`tracking`]) -> response ([`http`]). `ARCHITECTURE.md` walks through both. Beside it stands
+//! -> MLflow ([`outbox`], [`tracking`]) -> response ([`http`]). `ARCHITECTURE.md` walks through both. Beside it stands
 //! [`import`], which brings a tenant's files in.
 
 pub mod app;
@@ -19,6 +19,7 @@ pub mod http;
 pub mod import;
 pub mod inference;
 pub mod jobs;
+pub mod outbox;
 pub mod registry;
 pub mod storage;
 pub mod telemetry;

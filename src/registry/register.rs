@@ -13,6 +13,11 @@ use crate::{
     features::FeatureSchema,
     inference::request::version_label,
     jobs,
+    outbox::{
+        Outgoing,
+        pack::{PACK_FILE, Pack},
+        row,
+    },
     storage::{TenantTransaction, storable, storable_text},
 };
 
@@ -41,15 +46,26 @@ pub struct NewModel<'a> {
     pub seed: u64,
     /// Its files by name.
     pub files: Vec<(String, Bytes)>,
+    /// Its run, which MLflow is to hear of; `None`: it is to hear nothing.
+    pub run: Option<Outgoing<'a>>,
 }
 
 pub(super) async fn register(registry: &Registry, new: NewModel<'_>) -> Result<ModelRecord> {
     let tenant = tenant::current()?;
     let id = Uuid::new_v4();
-    let artifacts = registry.store.put_all(tenant, new.model_type, id, &new.files).await?;
+    let pack = new.run.map(|run| Pack::new(run.files, &new.files));
+    let mut files = new.files.clone();
+    files.extend(pack.iter().map(|pack| (PACK_FILE.to_owned(), pack.bytes.clone())));
+    let artifacts = registry.store.put_all(tenant, new.model_type, id, &files).await?;
     let committed = async {
         let mut transaction = registry.database.tenant_transaction("registry_register").await?;
-        let record = insert(&mut transaction, id, &new, &artifacts).await?;
+        let mut own = artifacts.clone();
+        own.remove(PACK_FILE);
+        let record = insert(&mut transaction, id, &new, &own).await?;
+        if let (Some(run), Some(pack)) = (&new.run, &pack) {
+            let document = (run.document)(&record)?;
+            row::insert(&mut transaction, id, new.job_id, &document, &pack.manifest(&artifacts)).await?;
+        }
         Ok((transaction, record))
     };
     match committed.await {

@@ -14,6 +14,10 @@
 //! searched for first; all else overwrites itself with equal values, which is why times and the
 //! model's uuid come from the [`TrainingRun`], never from the clock.
 //!
+//! A [`TrainingRun`] can be [packed](TrainingRun::pack) into JSON and files, to be logged later or by
+//! another process; a [`Watch`] is asked before each step. A run that was begun gets the files that it
+//! lacks.
+//!
 //! # One more flavor
 //! Add a variant to [`Flavor`] with its file, its entry in `MLmodel`, its Python loader if it has
 //! one, and its requirements. Several flavors share one folder.
@@ -32,11 +36,12 @@
 pub mod client;
 mod error;
 mod model_folder;
+mod numbers;
 mod run;
 mod tracker;
 
 pub use client::{ArtifactFile, ClientConfig, Dataset, DatasetColumn, RetryPolicy};
-pub use error::TrackingError;
-pub use model_folder::{Feature, FeatureKind, Flavor, MODEL_FOLDER, ModelFolder};
-pub use run::{JOB_TAG, Tracked, TrainingRun};
-pub use tracker::{Tracker, TrackerConfig};
+pub use error::{Outlook, TrackingError};
+pub use model_folder::{Feature, FeatureKind, Flavor, Folder, MODEL_FOLDER, ModelFolder, RenderedFolder};
+pub use run::{JOB_TAG, PackedRun, Tracked, TrainingRun};
+pub use tracker::{Step, Tracker, TrackerConfig, Watch};

@@ -15,7 +15,9 @@ use crate::{
         schema,
     },
     registry::ModelRecord,
-    tracking::{ArtifactFile, Dataset, DatasetColumn, Feature, FeatureKind, ModelFolder, TrainingRun},
+    tracking::{
+        ArtifactFile, Dataset, DatasetColumn, Feature, FeatureKind, ModelFolder, PackedRun, TrainingRun,
+    },
 };
 
 /// What happened, in one sentence for a person.
@@ -37,20 +39,21 @@ pub(super) fn message(task: &Task, trained: &Trained, record: &ModelRecord, trac
         let _ = write!(text, "; {join}");
     }
     if !tracked {
-        text.push_str("; tracking is pending: MLflow could not be reached");
+        text.push_str("; tracking is pending: MLflow did not take the run yet, it is logged later");
     }
     text
 }
 
-/// The run as it is to stand in MLflow. Equal for equal trainings: logging may be repeated.
-pub(super) fn training_run(task: &Task, trained: &Trained, record: &ModelRecord) -> TrainingRun {
+/// The run as it is to stand in MLflow, but for what its version says: its files are safe before it
+/// has one.
+pub(super) fn training_run(task: &Task, trained: &Trained) -> TrainingRun {
     TrainingRun {
         job_id: task.job,
         tenant_id: task.tenant.to_string(),
         model_type: task.model_type.name.to_owned(),
-        run_name: format!("{} {}", task.model_type, record.version_label()),
+        run_name: String::new(),
         user: task.caller.user_id.clone(),
-        version: record.version,
+        version: 0,
         started_at: task.started_at,
         finished_at: Utc::now(),
         params: params(task, trained),
@@ -71,10 +74,25 @@ pub(super) fn training_run(task: &Task, trained: &Trained, record: &ModelRecord)
             ("data_source".to_owned(), trained.origin.source.to_owned()),
             ("data_digest".to_owned(), trained.digest.to_string()),
         ],
-        note: Some(note(task, trained, record)),
+        note: None,
         dataset: Some(dataset(task, trained)),
         files: vec![importance_file(trained), profile_file(trained)],
         model: model_folder(trained),
+    }
+}
+
+/// The run with its version, its name and its note.
+pub(super) fn with_version(
+    run: PackedRun,
+    task: &Task,
+    trained: &Trained,
+    record: &ModelRecord,
+) -> PackedRun {
+    PackedRun {
+        version: record.version,
+        run_name: format!("{} {}", task.model_type, record.version_label()),
+        note: Some(note(task, trained, record)),
+        ..run
     }
 }
 

@@ -1,6 +1,9 @@
 //! One training, from the request to the registered version and its run in MLflow.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -22,7 +25,7 @@ use crate::{
     auth::{Caller, TenantId, tenant},
     catalog::{Family, Hyperparameters, ModelType},
     config::TrainingConfig,
-    error::{BoxError, Error, Result},
+    error::{Error, Result},
     features::{
         pipeline::{DataProfile, RowsDigest},
         query,
@@ -30,9 +33,10 @@ use crate::{
     forest::codec::native,
     inference::{LoadedModel, ModelCache, model::NATIVE_FILE, request::version_label},
     jobs::{Jobs, NewJob},
+    outbox::{Outbox, Outgoing},
     registry::{ModelRecord, NewModel, Registry},
     storage::Database,
-    tracking::{Flavor, Tracker},
+    tracking::{Flavor, PackedRun},
     xgboost::LazyLibrary,
 };
 
@@ -63,7 +67,7 @@ pub struct Rooms {
     /// What predictions find in memory.
     pub cache: ModelCache,
     /// Where runs are logged.
-    pub tracker: Tracker,
+    pub outbox: Outbox,
     /// How long an answer waits for its run.
     pub tracking_wait: Duration,
     /// What boosting needs.
@@ -197,9 +201,10 @@ impl Trainer {
     ) -> Result<TrainOutcome> {
         let loaded = self.rooms.sources.read(&request, &task.caller, task.started_at).await?;
         let trained = self.fit(task, request, loaded, admission).await?;
-        let record = self.register(task, &trained).await?;
+        let draft = report::training_run(task, &trained).pack();
+        let record = self.register(task, &trained, &draft).await?;
         self.rooms.cache.insert(record.tenant, record.id, Arc::clone(&trained.model)).await;
-        Ok(self.track(task, &trained, &record).await)
+        Ok(self.track(task, &trained, &record, draft).await)
     }
 
     /// The CPU part, behind the gate.
@@ -257,7 +262,8 @@ impl Trainer {
         self.gate.run(admission, work).await?
     }
 
-    async fn register(&self, task: &Task, trained: &Trained) -> Result<ModelRecord> {
+    /// The version, and its run in the outbox.
+    async fn register(&self, task: &Task, trained: &Trained, draft: &PackedRun) -> Result<ModelRecord> {
         let mut files = vec![
             (NATIVE_FILE.to_owned(), trained.native.clone()),
             (PROFILE_FILE.to_owned(), trained.profile_json.clone()),
@@ -267,6 +273,10 @@ impl Trainer {
         }
         let importance: Map<String, Value> =
             trained.importance.iter().map(|(name, share)| (name.clone(), json!(share))).collect();
+        let document = |record: &ModelRecord| {
+            let run = report::with_version(draft.clone(), task, trained, record);
+            serde_json::to_value(run).map_err(Error::internal)
+        };
         self.rooms
             .registry
             .register(NewModel {
@@ -281,33 +291,25 @@ impl Trainer {
                 data_digest: trained.digest.to_string(),
                 seed: task.seed,
                 files,
+                run: Some(Outgoing { files: &draft.files, document: &document }),
             })
             .await
     }
 
-    /// Logs the run. The model is safe by now, so that a tracking server in trouble costs a bounded
-    /// wait and the run.
-    async fn track(&self, task: &Task, trained: &Trained, record: &ModelRecord) -> TrainOutcome {
-        let run = report::training_run(task, trained, record);
-        let logged = tokio::time::timeout(self.rooms.tracking_wait, self.rooms.tracker.log(&run)).await;
-        let (run_id, model_uri) = match logged.map_err(BoxError::from).and_then(|logged| Ok(logged?)) {
-            Ok(tracked) => {
-                let version = Some(tracked.registered_version.as_str());
-                let linked = self
-                    .rooms
-                    .registry
-                    .link_run(record.id, &tracked.run_id, &tracked.model_uri, version)
-                    .await;
-                if let Err(error) = linked {
-                    tracing::error!(model = %record.id, error = &error as &dyn std::error::Error, "run not linked");
-                }
-                (tracked.run_id, tracked.model_uri)
-            }
-            Err(error) => {
-                tracing::warn!(model = %record.id, %error, "tracking is pending");
-                (String::new(), String::new())
-            }
-        };
+    /// Waits for the run, a bounded time. The model and the run are safe by now, whatever comes of it.
+    async fn track(
+        &self,
+        task: &Task,
+        trained: &Trained,
+        record: &ModelRecord,
+        draft: PackedRun,
+    ) -> TrainOutcome {
+        let run = report::with_version(draft, task, trained, record);
+        let started = Instant::now();
+        let tracked = self.rooms.outbox.log(record.id, run, self.rooms.tracking_wait).await;
+        metrics::histogram!("binah_tracking_wait_seconds").record(started.elapsed().as_secs_f64());
+        let (run_id, model_uri) =
+            tracked.map_or_else(Default::default, |tracked| (tracked.run_id, tracked.model_uri));
         TrainOutcome {
             job_id: task.job,
             model_id: record.id,
