@@ -22,7 +22,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 enum Failure {
     /// The process ends.
     Stopped,
-    /// Another attempt has the row.
+    /// Another attempt has the row, or may have it.
     Lost,
     /// Our own database or file store.
     Ours(Error),
@@ -53,7 +53,11 @@ impl Outbox {
             Ok(tracked) => {
                 self.set_up(true);
                 metrics::counter!("binah_tracking_attempts_total", "outcome" => "completed").increment(1);
-                tracing::info!(run_id = tracked.run_id, attempt = claim.attempts, "run is complete in MLflow");
+                tracing::info!(
+                    run_id = tracked.run_id,
+                    attempt = claim.attempts,
+                    "run is complete in MLflow"
+                );
                 Some(tracked)
             }
             Err(failure) => {
@@ -135,7 +139,7 @@ impl Outbox {
             tracing::warn!(%error, "MLflow is away");
         }
         let Some((next, outcome)) = next(&failure, claim.attempts) else {
-            return tracing::warn!("another attempt has this run");
+            return tracing::warn!("the attempt ends: the row is not known to be its own any more");
         };
         metrics::counter!("binah_tracking_attempts_total", "outcome" => outcome).increment(1);
         let error = failure.cause();
@@ -170,14 +174,16 @@ fn next(failure: &Failure, attempts: i32) -> Option<(Next, &'static str)> {
             (Next { counts: true, pause: None }, "parked")
         }
     };
-    let at_once = |pause| Next { counts: false, pause: Some(pause) };
+    let uncounted = |pause| Next { counts: false, pause: Some(pause) };
     Some(match failure {
         Failure::Lost => return None,
-        Failure::Stopped => (at_once(Duration::ZERO), "stopped"),
+        Failure::Stopped => (uncounted(Duration::ZERO), "stopped"),
         Failure::Ours(Error::CorruptArtifact { .. }) => (Next { counts: true, pause: None }, "parked"),
+        // A store that is away says nothing of this run.
+        Failure::Ours(Error::Unavailable { .. }) => (uncounted(LONGEST_PAUSE / 10), "failed"),
         Failure::Ours(_) => counted("failed"),
         Failure::Theirs(error) => match error.outlook() {
-            Outlook::Away => (at_once(FIRST_PAUSE), "away"),
+            Outlook::Away => (uncounted(FIRST_PAUSE), "away"),
             Outlook::Passing => counted("failed"),
             Outlook::Lasting => (Next { counts: true, pause: None }, "parked"),
         },
@@ -241,16 +247,19 @@ mod tests {
             Failure::Theirs(TrackingError::Timeout { call: "runs/create", after: Duration::from_secs(60) })
         };
         let pause = |attempts| next(&passing(), attempts).map(|(next, _)| next.pause.map(|p| p.as_secs()));
-        assert_eq!([1, 2, 5, 9, 10, 19, 20, 21].map(pause), [
-            Some(Some(1)),
-            Some(Some(2)),
-            Some(Some(16)),
-            Some(Some(256)),
-            Some(Some(300)),
-            Some(Some(300)),
-            Some(None),
-            Some(None)
-        ]);
+        assert_eq!(
+            [1, 2, 5, 9, 10, 19, 20, 21].map(pause),
+            [
+                Some(Some(1)),
+                Some(Some(2)),
+                Some(Some(16)),
+                Some(Some(256)),
+                Some(Some(300)),
+                Some(Some(300)),
+                Some(None),
+                Some(None)
+            ]
+        );
     }
 
     #[test]

@@ -83,7 +83,8 @@ impl Manifest {
             stored.insert(name.as_str(), store.fetch(tenant, "run", artifact).await?);
         }
         let cut = |slice: &Slice| {
-            let range = usize::try_from(slice.offset).ok()?..usize::try_from(slice.offset + slice.bytes).ok()?;
+            let range =
+                usize::try_from(slice.offset).ok()?..usize::try_from(slice.offset + slice.bytes).ok()?;
             let bytes = stored.get(slice.file.as_str()).filter(|bytes| range.end <= bytes.len())?;
             Some(ArtifactFile::new(slice.path.clone(), bytes.slice(range)))
         };

@@ -42,7 +42,8 @@ impl Outbox {
 
     /// Looks at the queue and begins an attempt at every row that is due; false if MLflow is away.
     async fn turn(&self) -> Result<bool> {
-        let mut transaction = self.inner.database.worker_transaction(Worker::Tracking, "tracking_look").await?;
+        let mut transaction =
+            self.inner.database.worker_transaction(Worker::Tracking, "tracking_look").await?;
         let depth = row::depth(&mut transaction).await?;
         transaction.commit().await?;
         metrics::gauge!("binah_tracking_outbox_rows", "state" => "pending").set(depth.pending as f64);

@@ -139,11 +139,7 @@ impl TenantTransaction {
 }
 
 impl Open {
-    pub(super) fn new(
-        connection: PoolConnection<Postgres>,
-        name: &'static str,
-        started: Instant,
-    ) -> Self {
+    pub(super) fn new(connection: PoolConnection<Postgres>, name: &'static str, started: Instant) -> Self {
         Self { connection: Some(connection), name, started, copying: false }
     }
 

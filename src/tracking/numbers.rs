@@ -5,10 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::client::f64_or_text;
 
 #[derive(Serialize, Deserialize)]
-struct Number(
-    #[serde(serialize_with = "f64_or_text", deserialize_with = "number_or_text")]
-    f64,
-);
+struct Number(#[serde(serialize_with = "f64_or_text", deserialize_with = "number_or_text")] f64);
 
 fn number_or_text<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
     #[derive(Deserialize)]

@@ -187,7 +187,8 @@ mod tests {
         let (folder, document) = (run.model.clone(), run.mlmodel("run"));
         let packed = run.pack();
         assert_eq!(packed.files[0].path, "plot.svg");
-        let paths: Vec<_> = packed.files[1..].iter().chain(&packed.model.contents(&document)).cloned().collect();
+        let paths: Vec<_> =
+            packed.files[1..].iter().chain(&packed.model.contents(&document)).cloned().collect();
         assert_eq!(paths, folder.contents(&document), "the folder's files, MLmodel last");
 
         let json = serde_json::to_value(&packed).expect("serialises");

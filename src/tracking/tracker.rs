@@ -6,10 +6,10 @@ use std::sync::Arc;
 use backon::Retryable;
 use tokio::sync::Semaphore;
 
-use super::{Outlook, TrackingError};
 use super::client::{ArtifactFile, Client, ClientConfig, ModelVersion, Pair, Run, RunInfo, RunStatus};
 use super::model_folder::{Folder, MODEL_FOLDER};
 use super::run::{JOB_TAG, Tracked, TrainingRun};
+use super::{Outlook, TrackingError};
 
 /// Where trainings are logged.
 #[derive(Debug, Clone)]
@@ -185,7 +185,11 @@ impl Tracker {
         watch.before(Step::Values, run_id).await?;
         self.log_values(training, info).await?;
         watch.before(Step::Upload, run_id).await?;
-        if begun { self.upload_missing(training, info).await? } else { self.upload(training, info).await? }
+        if begun {
+            self.upload_missing(training, info).await?
+        } else {
+            self.upload(training, info).await?
+        }
         watch.before(Step::Describe, run_id).await?;
         self.describe(training, info).await?;
         watch.before(Step::Register, run_id).await?;
@@ -204,10 +208,7 @@ impl Tracker {
     }
 
     /// The run, and whether it was there.
-    async fn find_or_open<M: Folder>(
-        &self,
-        training: &TrainingRun<M>,
-    ) -> Result<(Run, bool), TrackingError> {
+    async fn find_or_open<M: Folder>(&self, training: &TrainingRun<M>) -> Result<(Run, bool), TrackingError> {
         let name = format!("{}/{}", self.experiment_name, training.tenant_id);
         match self.find_or_create(&name, training).await {
             Err(error) if error.experiment_is_gone() => {

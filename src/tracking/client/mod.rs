@@ -328,6 +328,16 @@ mod tests {
     }
 
     #[test]
+    fn a_certificate_file_must_hold_certificates() {
+        let mut config = ClientConfig::new(Url::parse("https://mlflow").expect("an address"));
+        for path in ["/nowhere/ca.pem", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")] {
+            config.ca_certificate = Some(path.into());
+            let error = Client::new(config.clone()).expect_err("no certificate").to_string();
+            assert!(error.contains(path), "{error}");
+        }
+    }
+
+    #[test]
     fn unusable_addresses_are_refused() {
         for bad in ["sqlite:///mlflow.db", "file:///tmp", "databricks:x"] {
             assert!(Client::new(ClientConfig::new(Url::parse(bad).expect("parses"))).is_err(), "{bad}");

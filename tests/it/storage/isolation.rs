@@ -97,7 +97,10 @@ async fn a_row_of_another_tenant_cannot_be_written() {
                     format!("{columns}) VALUES ('{}', 'y', 'y', '{{}}', '{{}}', 0)", tenant(TENANT_A))
                 }
                 "tracking_outbox" => {
-                    format!("model_id, job_id, run, files) VALUES ('{0}', '{0}', '{0}', '{{}}', '{{}}')", tenant(TENANT_A))
+                    format!(
+                        "model_id, job_id, run, files) VALUES ('{0}', '{0}', '{0}', '{{}}', '{{}}')",
+                        tenant(TENANT_A)
+                    )
                 }
                 _ => format!("entity_id) VALUES ('{}', 'e')", tenant(TENANT_A)),
             };
@@ -148,12 +151,14 @@ async fn a_worker_sees_its_queue_and_nothing_else() {
         let counted: i64 =
             query_scalar("SELECT count(*) FROM tracking_outbox").fetch_one(&mut *tx).await.expect("counts");
         assert_eq!(counted, 0, "the connection was a worker's before");
-        let error = query("INSERT INTO tracking_outbox (tenant_id, model_id, job_id, run, files)
-                           VALUES ($1, $1, $1, '{}', '{}')")
-            .bind(tenant(TENANT_A).uuid())
-            .execute(&mut *tx)
-            .await
-            .expect_err("a foreign row");
+        let error = query(
+            "INSERT INTO tracking_outbox (tenant_id, model_id, job_id, run, files)
+                           VALUES ($1, $1, $1, '{}', '{}')",
+        )
+        .bind(tenant(TENANT_A).uuid())
+        .execute(&mut *tx)
+        .await
+        .expect_err("a foreign row");
         assert!(error.to_string().contains("row-level security"), "{error}");
     })
     .await;

@@ -74,11 +74,15 @@ impl World {
     }
 
     async fn start(&self) -> Program {
+        self.start_program(env!("CARGO_BIN_EXE_binah-ml")).await
+    }
+
+    async fn start_program(&self, path: &str) -> Program {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
         drop(listener);
         let log = File::options().create(true).append(true).open(self.log()).expect("a file");
-        let child = Command::new(env!("CARGO_BIN_EXE_binah-ml"))
+        let child = Command::new(path)
             .arg("serve")
             .current_dir(self.folder.path())
             .envs(&self.settings)
@@ -152,7 +156,8 @@ impl World {
     }
 
     async fn predict(&self, program: &Program, tenant: &str) {
-        let body = json!({"tenant_id": tenant, "model_type": MODEL_TYPE, "features": {"size": 10, "kind": "b"}});
+        let body =
+            json!({"tenant_id": tenant, "model_type": MODEL_TYPE, "features": {"size": 10, "kind": "b"}});
         self.call(program, "/api/ml/predict", tenant, Some(body)).await;
     }
 
@@ -182,7 +187,8 @@ impl World {
         let mut files = BTreeMap::new();
         let mut folders = vec![String::new()];
         while let Some(folder) = folders.pop() {
-            let list = self.mlflow(&format!("artifacts/list?run_id={run_id}&path={folder}"), Value::Null).await;
+            let list =
+                self.mlflow(&format!("artifacts/list?run_id={run_id}&path={folder}"), Value::Null).await;
             for file in list["files"].as_array().into_iter().flatten() {
                 let path = file["path"].as_str().expect("a path").to_owned();
                 match file["is_dir"].as_bool() {
@@ -398,17 +404,21 @@ async fn an_attempt_that_lost_its_row_changes_nothing() {
     world.database.as_owner(claim).await;
     // The attempt is called off, and gives back what is no longer its own.
     program.signal(Signal::SIGTERM);
-    let untouched = "attempts = 2 AND fence = 2 AND lease_until > now() AND step = 'describe' AND run_id <> ''";
+    let untouched =
+        "attempts = 2 AND fence = 2 AND lease_until > now() AND step = 'describe' AND run_id <> ''";
     assert_eq!(world.owner_count(untouched).await, 1);
 }
 
-/// `cargo test --test it tracking::outbox::what_a_training_waits -- --ignored --nocapture`
+/// `cargo test --test it tracking::outbox::what_a_training_waits -- --ignored --nocapture`; `BINAH_ML` names
+/// another build to compare with.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 #[ignore = "a measurement"]
 #[expect(clippy::print_stdout, reason = "the figures of a run")]
 async fn what_a_training_waits() {
-    let world = World::new(&[("MLFLOW_WAIT_SECONDS", "60"), ("MLFLOW_TRACKING_URI", servers::mlflow().await)]).await;
-    let mut program = world.start().await;
+    let world =
+        World::new(&[("MLFLOW_WAIT_SECONDS", "60"), ("MLFLOW_TRACKING_URI", servers::mlflow().await)]).await;
+    let path = std::env::var("BINAH_ML").unwrap_or(env!("CARGO_BIN_EXE_binah-ml").to_owned());
+    let mut program = world.start_program(&path).await;
     let tenant = Uuid::new_v4().to_string();
     let mut seconds = vec![];
     for _ in 0..30 {
