@@ -26,7 +26,9 @@ enum Failure {
     Lost,
     /// Our own database or file store.
     Ours(Error),
-    /// MLflow.
+    /// MLflow is away, for every run.
+    Away(TrackingError),
+    /// MLflow, for this run.
     Theirs(TrackingError),
 }
 
@@ -79,8 +81,14 @@ impl Outbox {
         };
         let watch = Lease { outbox: self, claim };
         match self.inner.tracker.log_watched(&run, &watch).await {
+            Ok(tracked) => Ok(tracked),
             Err(TrackingError::CalledOff { .. }) => Err(Failure::Lost),
-            logged => logged.map_err(Failure::Theirs),
+            // Nobody there, or a closed door. Where the server is well, the door is this run's alone.
+            Err(error) if error.outlook() == Outlook::Away => {
+                let is_well = self.inner.tracker.client().health().await.is_ok();
+                Err(if is_well { Failure::Theirs(error) } else { Failure::Away(error) })
+            }
+            Err(error) => Err(Failure::Theirs(error)),
         }
     }
 
@@ -132,8 +140,7 @@ impl Outbox {
 
     /// Gives the row back as the failure asks. What cannot be noted is noted by the lease, when it runs out.
     async fn note(&self, claim: &Claim, failure: Failure) {
-        if let Failure::Theirs(error) = &failure
-            && error.outlook() == Outlook::Away
+        if let Failure::Away(error) = &failure
             && self.set_up(false)
         {
             tracing::warn!(%error, "MLflow is away");
@@ -182,11 +189,11 @@ fn next(failure: &Failure, attempts: i32) -> Option<(Next, &'static str)> {
         // A store that is away says nothing of this run.
         Failure::Ours(Error::Unavailable { .. }) => (uncounted(LONGEST_PAUSE / 10), "failed"),
         Failure::Ours(_) => counted("failed"),
-        Failure::Theirs(error) => match error.outlook() {
-            Outlook::Away => (uncounted(FIRST_PAUSE), "away"),
-            Outlook::Passing => counted("failed"),
-            Outlook::Lasting => (Next { counts: true, pause: None }, "parked"),
-        },
+        Failure::Away(_) => (uncounted(FIRST_PAUSE), "away"),
+        Failure::Theirs(error) if error.outlook() == Outlook::Lasting => {
+            (Next { counts: true, pause: None }, "parked")
+        }
+        Failure::Theirs(_) => counted("failed"),
     })
 }
 
@@ -196,7 +203,7 @@ impl Failure {
         let error: &dyn std::error::Error = match self {
             Self::Stopped | Self::Lost => return None,
             Self::Ours(error) => error,
-            Self::Theirs(error) => error,
+            Self::Away(error) | Self::Theirs(error) => error,
         };
         let mut text = error.to_string();
         let mut cause = error.source();
@@ -266,17 +273,19 @@ mod tests {
     fn an_absent_server_parks_nothing_and_a_refusal_parks_at_once() {
         let refused = |status, code: Option<&str>| {
             let code = code.map(str::to_owned);
-            Failure::Theirs(TrackingError::Refused { call: "x", status, code, message: String::new() })
+            TrackingError::Refused { call: "x", status, code, message: String::new() }
         };
-        let outcome = |failure: Failure| next(&failure, 40).map(|(next, name)| (next.counts, name));
         let host = TrackingError::HostRefused { host: "mlflow:5000".into() };
-        assert_eq!(outcome(Failure::Theirs(host)), Some((false, "away")));
-        assert_eq!(outcome(refused(401, None)), Some((false, "away")));
-        assert_eq!(outcome(refused(404, None)), Some((false, "away")));
+        for away in [host, refused(401, None), refused(403, None), refused(404, None)] {
+            assert_eq!(away.outlook(), Outlook::Away, "{away}");
+        }
+        let outcome = |failure: Failure| next(&failure, 40).map(|(next, name)| (next.counts, name));
+        assert_eq!(outcome(Failure::Away(refused(403, None))), Some((false, "away")));
         assert_eq!(outcome(Failure::Stopped), Some((false, "stopped")));
         assert_eq!(outcome(Failure::Lost), None);
-        let first = |failure: Failure| next(&failure, 1).map(|(_, name)| name);
+        let first = |error| next(&Failure::Theirs(error), 1).map(|(_, name)| name);
         assert_eq!(first(refused(400, Some("INVALID_PARAMETER_VALUE"))), Some("parked"));
         assert_eq!(first(refused(500, None)), Some("failed"));
+        assert_eq!(first(refused(403, None)), Some("failed"), "this run's alone");
     }
 }

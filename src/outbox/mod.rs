@@ -15,7 +15,7 @@
 //! # What a failure means
 //! | failure | what follows |
 //! |---|---|
-//! | nobody there, wrong host name, credentials or address | the worker asks for MLflow's health until it is good; the attempt does not count |
+//! | nobody there, wrong host name, credentials or address | the worker asks for MLflow's health until it is good; the attempt does not count, unless the health is good already |
 //! | broken off, timeout, 5xx, 429, an answer that is none | again after 1, 2, 4 ... 300 s, half to one and a half times that; parked after 20 attempts |
 //! | anything else that MLflow refuses | parked at once |
 //! | the process dies | the lease runs out after a minute; the attempt counts |

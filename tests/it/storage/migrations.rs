@@ -30,6 +30,7 @@ async fn the_first_run_creates_and_the_second_changes_nothing() {
             "0003 tenant queries",
             "0004 imported tables",
             "0005 data digest",
+            "0007 tracking outbox",
         ]
     );
     let second = migrate(&owner, &service_login()).await.expect("migrates");
