@@ -20,6 +20,7 @@ use crate::{
     http::{self, AppState, Readiness, Services},
     inference::{ModelCache, Predictor},
     lifecycle::Lifecycle,
+    outbox::Outbox,
     registry::{ArtifactStore, Registry},
     storage::{Database, privileges},
     tls,
@@ -37,6 +38,7 @@ const GRAPH_CHECK: Duration = Duration::from_secs(10);
 pub struct App {
     state: AppState,
     database: Database,
+    outbox: Outbox,
     config: Config,
 }
 
@@ -60,8 +62,9 @@ impl App {
         let database = Database::new(&config.postgres.service(), &config.postgres.pool());
         let readiness = Arc::new(Readiness::default());
         check_login(&config, &database, &readiness).await?;
-        let services = services(&config, &database, graph, readiness, prometheus)?;
-        Ok(Self { state: AppState::new(services), database, config })
+        let outbox = outbox(&config, &database)?;
+        let services = services(&config, &database, graph, outbox.clone(), readiness, prometheus)?;
+        Ok(Self { state: AppState::new(services), database, outbox, config })
     }
 
     /// Serves until `shutdown` completes, then finishes the requests in flight.
@@ -81,6 +84,10 @@ impl App {
             background.clone(),
         ));
         tokio::spawn(upkeep(self.state.prometheus.clone(), background.clone()));
+        let worker = tokio::spawn({
+            let outbox = self.outbox.clone();
+            async move { outbox.drain().await }
+        });
         if let Some(port) = self.config.api.metrics_port {
             let metrics = TcpListener::bind((self.config.api.host.as_str(), port)).await?;
             let router = http::routes::metrics_router(self.state.clone());
@@ -100,9 +107,18 @@ impl App {
         if !(finished && drained) {
             tracing::warn!("some requests or trainings did not finish within the grace period");
         }
+        // Runs that are not complete are given back to the outbox.
+        let _ = tokio::time::timeout(grace, async { tokio::join!(self.outbox.stopped(), worker) }).await;
         self.database.close().await;
         Ok(())
     }
+}
+
+/// Models and their runs, as the service's own login.
+pub(crate) fn outbox(config: &Config, database: &Database) -> Result<Outbox> {
+    let registry = Registry::new(database.clone(), ArtifactStore::open(&config.model_registry_path)?);
+    let tracker = Tracker::new(config.mlflow.tracker().map_err(Error::internal)?).map_err(Error::internal)?;
+    Ok(Outbox::new(database.clone(), registry, tracker))
 }
 
 /// The rooms behind the HTTP surface. Touches nothing outside but the folder of the models.
@@ -110,12 +126,12 @@ pub(crate) fn services(
     config: &Config,
     database: &Database,
     graph: Option<GraphSource>,
+    outbox: Outbox,
     readiness: Arc<Readiness>,
     prometheus: PrometheusHandle,
 ) -> Result<Services> {
-    let registry = Registry::new(database.clone(), ArtifactStore::open(&config.model_registry_path)?);
-    let tracker = Tracker::new(config.mlflow.tracker().map_err(Error::internal)?).map_err(Error::internal)?;
-    let lifecycle = Lifecycle::new(registry.clone(), tracker.clone(), config.mlflow.wait);
+    let registry = outbox.registry().clone();
+    let lifecycle = Lifecycle::new(registry.clone(), outbox.tracker().clone(), config.mlflow.wait);
     let library = LazyLibrary::new(config.xgboost());
     let cache = ModelCache::new(config.model_cache_bytes);
     let trainer = Trainer::new(
@@ -133,8 +149,7 @@ pub(crate) fn services(
             registry: registry.clone(),
             cache: cache.clone(),
             promotion: config.promotion,
-            tracker,
-            lifecycle: lifecycle.clone(),
+            outbox,
             tracking_wait: config.mlflow.wait,
             library,
         },

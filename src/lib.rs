@@ -3,7 +3,8 @@
 //! The flow, and the rooms it passes through in the order a request meets them:
 //! request -> who is asking ([`auth`]) -> train ([`training`]) | predict ([`inference`])
 //! -> rows ([`features`]) -> model ([`forest`], [`xgboost`]) -> versions ([`registry`])
-//! -> MLflow ([`tracking`]) -> response ([`http`]); versions later change through [`lifecycle`]. `ARCHITECTURE.md` walks through both. Beside it stands
+//! -> MLflow ([`outbox`], [`tracking`]) -> response ([`http`]); versions later change through [`lifecycle`]. `ARCHITECTURE.md`
+//! walks through both. Beside it stands
 //! [`import`], which brings a tenant's files in.
 
 pub mod app;
@@ -21,6 +22,7 @@ pub mod import;
 pub mod inference;
 pub mod jobs;
 pub mod lifecycle;
+pub mod outbox;
 pub mod registry;
 pub mod storage;
 pub mod telemetry;

@@ -7,6 +7,7 @@ mod import;
 mod migrate;
 mod serve;
 mod token;
+mod tracking;
 
 use std::{error::Error, process::ExitCode};
 
@@ -33,6 +34,8 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Import a tenant's CSV or Parquet file, for training_data_query or as records.
     Import(Box<import::ImportArgs>),
+    /// List the runs that MLflow has not got yet, or try those again that were given up.
+    Tracking(tracking::TrackingArgs),
     /// Try everything on this machine: private servers, sample data, models, predictions.
     Demo(demo::DemoArgs),
     /// Print a token for tests.
@@ -69,6 +72,7 @@ fn dispatch(cli: Cli, config: Config) -> Result<ExitCode, BoxError> {
             Command::Serve(args) => serve::run(&args, config).await?,
             Command::Migrate => migrate::run(&config).await?,
             Command::Import(args) => import::run(*args, &config).await?,
+            Command::Tracking(args) => tracking::run(&args, &config).await?,
             Command::Demo(args) => demo::run(&args, config).await?,
             Command::Healthcheck => healthcheck::run(&config).await?,
             Command::Token(_) => {}

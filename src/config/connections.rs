@@ -57,6 +57,8 @@ impl MlflowConfig {
         client.password = self.password.clone();
         client.token = self.token.clone();
         client.insecure_tls = self.insecure_tls;
+        client.ca_certificate.clone_from(&self.ca_certificate);
+        client.timeout = self.timeout;
         let mut tracker = TrackerConfig::new(client, &self.experiment_name);
         tracker.model_name.clone_from(&self.model_name);
         Ok(tracker)

@@ -145,6 +145,10 @@ pub struct MlflowConfig {
     pub token: Option<SecretString>,
     /// Whether the server's certificate is not checked.
     pub insecure_tls: bool,
+    /// PEM file of the authorities that may have signed it, beside the system's.
+    pub ca_certificate: Option<PathBuf>,
+    /// Limit of one request.
+    pub timeout: Duration,
     /// How long a training's answer waits for its run.
     pub wait: Duration,
 }
@@ -365,6 +369,8 @@ fn mlflow(settings: &Settings<'_>) -> Result<MlflowConfig, ConfigError> {
         password: settings.secret("MLFLOW_TRACKING_PASSWORD"),
         token: settings.secret("MLFLOW_TRACKING_TOKEN"),
         insecure_tls: settings.flag("MLFLOW_TRACKING_INSECURE_TLS", false)?,
+        ca_certificate: settings.get("MLFLOW_TRACKING_SERVER_CERT_PATH").map(PathBuf::from),
+        timeout: Duration::from_secs(settings.positive("MLFLOW_HTTP_REQUEST_TIMEOUT", 60)? as u64),
         wait: Duration::from_secs(settings.parse("MLFLOW_WAIT_SECONDS", 10)?),
     })
 }

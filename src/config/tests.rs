@@ -72,6 +72,7 @@ fn a_bad_value_names_its_setting() {
         ("RETRAIN_SCHEDULE", "daily"),
         ("MLFLOW_TRACKING_URI", "./mlruns"),
         ("MLFLOW_MODEL_NAME", "{model_type}"),
+        ("MLFLOW_HTTP_REQUEST_TIMEOUT", "0"),
         ("NEO4J_URI", "http://x"),
         ("NEO4J_QUERY_TIMEOUT_SECONDS", "0"),
         ("CORS_ORIGINS", "localhost"),

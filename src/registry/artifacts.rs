@@ -96,7 +96,7 @@ impl ArtifactStore {
     }
 
     /// Best effort: a file that stays behind wastes space and nothing else.
-    pub(super) async fn remove_all(&self, artifacts: &Artifacts) {
+    pub(crate) async fn remove_all(&self, artifacts: &Artifacts) {
         for artifact in artifacts.values() {
             if let Err(error) = self.store.delete(&Path::from(artifact.path.as_str())).await {
                 tracing::warn!(path = artifact.path, %error, "an artifact without a model stays behind");
@@ -109,12 +109,20 @@ impl ArtifactStore {
     /// # Errors
     /// [`Error::CorruptArtifact`] naming type and version; [`Error::Unavailable`] if the store is away.
     pub async fn get(&self, model: &ModelRecord, file: &str) -> Result<Bytes> {
-        let corrupt = |source: BoxError| Error::CorruptArtifact { model: model.name(), source };
-        let artifact = model
-            .artifacts
-            .get(file)
-            .ok_or_else(|| corrupt(format!("the model has no file '{file}'").into()))?;
-        let tenant = model.tenant.to_string();
+        let artifact = model.artifacts.get(file).ok_or_else(|| Error::CorruptArtifact {
+            model: model.name(),
+            source: format!("the model has no file '{file}'").into(),
+        })?;
+        self.fetch(model.tenant, &model.name(), artifact).await
+    }
+
+    /// The bytes of a file of the tenant, checked; `what` names its owner in errors.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub(crate) async fn fetch(&self, tenant: TenantId, what: &str, artifact: &Artifact) -> Result<Bytes> {
+        let corrupt = |source: BoxError| Error::CorruptArtifact { model: what.to_owned(), source };
+        let tenant = tenant.to_string();
         let path = Path::parse(&artifact.path).map_err(|error| corrupt(error.into()))?;
         if path.parts().next().is_none_or(|part| part.as_ref() != tenant) {
             return Err(corrupt(format!("{path} is not below the tenant's folder").into()));

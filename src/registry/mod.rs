@@ -80,36 +80,6 @@ impl Registry {
         self.store.get(model, file).await
     }
 
-    /// Notes the MLflow run, also on the job.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn link_run(
-        &self,
-        model_id: Uuid,
-        run_id: &str,
-        model_uri: &str,
-        registered_version: Option<&str>,
-    ) -> Result<()> {
-        let mut transaction = self.database.tenant_transaction("registry_link_run").await?;
-        query(
-            "WITH model AS (
-                 UPDATE ml_models SET mlflow_run_id = $2, mlflow_model_uri = $3,
-                        mlflow_registered_version = coalesce($4, mlflow_registered_version), updated_at = now()
-                  WHERE id = $1 AND tenant_id = $5)
-             UPDATE training_jobs SET mlflow_run_id = $2, updated_at = now()
-              WHERE model_id = $1 AND tenant_id = $5",
-        )
-        .bind(model_id)
-        .bind(&*storable_text(run_id))
-        .bind(&*storable_text(model_uri))
-        .bind(registered_version)
-        .bind(transaction.tenant().uuid())
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await
-    }
-
     /// Metrics of the champion and of all versions.
     ///
     /// # Errors
@@ -134,6 +104,35 @@ pub async fn resolve(
     version: &VersionSelector,
 ) -> Result<ModelRecord> {
     model::resolve(transaction, model_type, version).await
+}
+
+/// Notes the MLflow run of a model, also on its job. A model that is gone has none.
+///
+/// # Errors
+/// Those of the database.
+pub async fn link_run(
+    transaction: &mut TenantTransaction,
+    model_id: Uuid,
+    run_id: &str,
+    model_uri: &str,
+    registered_version: Option<&str>,
+) -> Result<()> {
+    query(
+        "WITH model AS (
+             UPDATE ml_models SET mlflow_run_id = $2, mlflow_model_uri = $3,
+                    mlflow_registered_version = coalesce($4, mlflow_registered_version), updated_at = now()
+              WHERE id = $1 AND tenant_id = $5)
+         UPDATE training_jobs SET mlflow_run_id = $2, updated_at = now()
+          WHERE model_id = $1 AND tenant_id = $5",
+    )
+    .bind(model_id)
+    .bind(&*storable_text(run_id))
+    .bind(&*storable_text(model_uri))
+    .bind(registered_version)
+    .bind(transaction.tenant().uuid())
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
 }
 
 /// A JSON object, or an empty one for anything else.

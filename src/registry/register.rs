@@ -18,6 +18,11 @@ use crate::{
     features::FeatureSchema,
     inference::{VersionSelector, request::version_label},
     jobs,
+    outbox::{
+        Outgoing,
+        pack::{PACK_FILE, Pack},
+        row,
+    },
     storage::{TenantTransaction, storable, storable_text},
 };
 
@@ -50,13 +55,18 @@ pub struct NewModel<'a> {
     pub files: Vec<(String, Bytes)>,
     /// Whether it becomes the champion.
     pub verdict: &'a Verdict,
+    /// Its run, which MLflow is to hear of; `None`: it is to hear nothing.
+    pub run: Option<Outgoing<'a>>,
 }
 
 /// `None`, and nothing kept, if the champion is another by now than the verdict's.
 pub(super) async fn register(registry: &Registry, new: NewModel<'_>) -> Result<Option<ModelRecord>> {
     let tenant = tenant::current()?;
     let id = Uuid::new_v4();
-    let artifacts = registry.store.put_all(tenant, new.model_type, id, &new.files).await?;
+    let pack = new.run.map(|run| Pack::new(run.files, &new.files));
+    let mut files = new.files.clone();
+    files.extend(pack.iter().map(|pack| (PACK_FILE.to_owned(), pack.bytes.clone())));
+    let artifacts = registry.store.put_all(tenant, new.model_type, id, &files).await?;
     let committed = async {
         let mut transaction = registry.database.tenant_transaction("registry_register").await?;
         alias::lock(&mut transaction, new.model_type).await?;
@@ -64,7 +74,13 @@ pub(super) async fn register(registry: &Registry, new: NewModel<'_>) -> Result<O
         if champion.map(|champion| champion.id) != new.verdict.champion {
             return Ok(None);
         }
-        let record = insert(&mut transaction, id, &new, &artifacts).await?;
+        let mut own = artifacts.clone();
+        own.remove(PACK_FILE);
+        let record = insert(&mut transaction, id, &new, &own).await?;
+        if let (Some(run), Some(pack)) = (&new.run, &pack) {
+            let document = (run.document)(&record)?;
+            row::insert(&mut transaction, id, new.job_id, &document, &pack.manifest(&artifacts)).await?;
+        }
         Ok(Some((transaction, record)))
     };
     match committed.await {

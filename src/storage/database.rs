@@ -7,7 +7,8 @@ use sqlx::{AssertSqlSafe, PgPool, Postgres, pool::PoolConnection, postgres::PgPo
 use super::{
     config::{ConnectConfig, PoolConfig},
     error::is_connection_trouble,
-    transaction::TenantTransaction,
+    transaction::{Open, TenantTransaction, WorkerTransaction},
+    worker::Worker,
 };
 use crate::{Error, Result, auth::tenant};
 
@@ -74,14 +75,26 @@ impl Database {
         self.begin(name, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await
     }
 
+    /// A transaction of a worker: of no tenant, over the rows of all tenants in that worker's queue.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] if Postgres is away or the pool stays empty.
+    pub async fn worker_transaction(&self, worker: Worker, name: &'static str) -> Result<WorkerTransaction> {
+        let begin = format!("BEGIN READ WRITE; SET LOCAL app.worker = '{}'", worker.name());
+        Ok(WorkerTransaction::begun(self.open(name, &begin).await?, worker))
+    }
+
     async fn begin(&self, name: &'static str, begin: &str) -> Result<TenantTransaction> {
         let tenant = tenant::current()?;
-        let started = Instant::now();
         // A Uuid prints as hexadecimal digits and hyphens only.
-        let statement = format!("{begin}; SET LOCAL app.tenant_id = '{}'", tenant.uuid());
-        let begun = tokio::time::timeout(BEGIN_TIMEOUT, self.first_statement(&statement)).await;
-        let connection = begun.map_err(silent)??;
-        Ok(TenantTransaction::begun(connection, tenant, name, started))
+        let begin = format!("{begin}; SET LOCAL app.tenant_id = '{}'", tenant.uuid());
+        Ok(TenantTransaction::begun(self.open(name, &begin).await?, tenant))
+    }
+
+    async fn open(&self, name: &'static str, begin: &str) -> Result<Open> {
+        let started = Instant::now();
+        let begun = tokio::time::timeout(BEGIN_TIMEOUT, self.first_statement(begin)).await;
+        Ok(Open::new(begun.map_err(silent)??, name, started))
     }
 
     /// A connection on which `statement`, repeatable without harm, has just succeeded. Connections

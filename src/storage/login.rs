@@ -3,7 +3,7 @@
 use secrecy::ExposeSecret;
 use sqlx::{AssertSqlSafe, Connection, FromRow, PgConnection, query_as, query_scalar, raw_sql};
 
-use super::{config::Login, error::sqlstate, migrate::ALREADY_THERE};
+use super::{Worker, config::Login, error::sqlstate, migrate::ALREADY_THERE};
 use crate::{Error, Result, catalog};
 
 /// What the login may do on which table; the catalog's record tables come on top. Nothing else.
@@ -15,6 +15,7 @@ const GRANTS: &[(&str, &str)] = &[
     ("imported_tables", "SELECT"),
     ("model_aliases", "SELECT, INSERT, UPDATE"),
     ("model_promotions", "SELECT, INSERT"),
+    ("tracking_outbox", "SELECT, INSERT, UPDATE, DELETE"),
 ];
 /// Records are loaded and replaced, never edited.
 const RECORD_GRANTS: &str = "SELECT, INSERT, DELETE";
@@ -170,7 +171,8 @@ async fn run_with_password(connection: &mut PgConnection, template: &str, login:
     raw_sql(AssertSqlSafe(statement)).execute(connection).await.map(|_| ())
 }
 
-/// Revokes and grants in one transaction, so that a running service never stands without. Nobody
+/// Revokes and grants in one transaction, so that a running service never stands without, and opens the
+/// workers' queues to it. Nobody
 /// but the owner may create tables, temporary ones included: they could stand in for ours.
 async fn grant(connection: &mut PgConnection, name: &str) -> Result<()> {
     let quoted: (String, String) = query_as("SELECT quote_ident($1), quote_ident(current_database())")
@@ -189,6 +191,7 @@ async fn grant(connection: &mut PgConnection, name: &str) -> Result<()> {
             "REVOKE ALL ON public.{table} FROM {login}; GRANT {privileges} ON public.{table} TO {login};"
         ));
     }
+    statements.extend(Worker::ALL.map(|worker| worker.policy(&login)));
     let mut transaction = connection.begin().await?;
     raw_sql(AssertSqlSafe(statements)).execute(&mut *transaction).await?;
     transaction.commit().await?;

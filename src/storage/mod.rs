@@ -2,7 +2,8 @@
 //!
 //! [`Database::tenant_transaction`] is that door. It takes the tenant from the open scope
 //! ([`crate::auth::tenant`]), binds it for the transaction, and the row-level security of every
-//! tenant table does the rest; there is no other way in this crate to run a statement on one.
+//! tenant table does the rest; there is no other way in this crate to run a statement on one, but for the
+//! queues of background work ([`Worker`]).
 
 mod config;
 mod database;
@@ -18,10 +19,12 @@ pub mod query_login;
 mod query_session;
 pub mod records;
 mod transaction;
+mod worker;
 
 pub use config::{ConnectConfig, Login, PoolConfig, SslMode};
 pub use database::Database;
 pub(crate) use json::{storable, storable_text};
 pub use migrate::{MigrateReport, migrate};
 pub use query_session::{QueryDatabase, QueryFailure, QueryLimits, QuerySession, ResultColumn};
-pub use transaction::TenantTransaction;
+pub use transaction::{TenantTransaction, WorkerTransaction};
+pub use worker::Worker;

@@ -1,4 +1,4 @@
-//! The transaction on behalf of one tenant.
+//! The transaction on behalf of one tenant, and that of a worker.
 
 use std::{
     ops::{Deref, DerefMut},
@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use sqlx::{AssertSqlSafe, PgConnection, Postgres, pool::PoolConnection, raw_sql};
 
-use super::database::Unsettled;
+use super::{Worker, database::Unsettled};
 use crate::{Result, auth::TenantId};
 
 /// Seconds from the wait for a connection to the end, by transaction name and outcome.
@@ -23,23 +23,54 @@ const SECONDS: &str = "binah_ml_db_transaction_seconds";
 #[must_use = "without commit it is rolled back"]
 #[derive(Debug)]
 pub struct TenantTransaction {
+    open: Open,
+    tenant: TenantId,
+}
+
+/// An open transaction of a [`Worker`], which sees the rows of all tenants in that worker's queue and
+/// none anywhere else; made by [`Database::worker_transaction`](super::Database::worker_transaction).
+/// Dereferences to the connection.
+#[must_use = "without commit it is rolled back"]
+#[derive(Debug)]
+pub struct WorkerTransaction {
+    open: Open,
+    worker: Worker,
+}
+
+/// A transaction that is rolled back unless it is committed.
+#[derive(Debug)]
+pub(super) struct Open {
     /// `None` once the transaction has ended.
     connection: Option<PoolConnection<Postgres>>,
-    tenant: TenantId,
     name: &'static str,
     started: Instant,
     /// Whether a COPY is under way. sqlx would hand out its unread rest as the next statement's answer.
     copying: bool,
 }
 
+impl WorkerTransaction {
+    pub(super) fn begun(open: Open, worker: Worker) -> Self {
+        Self { open, worker }
+    }
+
+    /// Whose queue it sees.
+    #[must_use]
+    pub fn worker(&self) -> Worker {
+        self.worker
+    }
+
+    /// Makes the changes durable.
+    ///
+    /// # Errors
+    /// If the connection breaks: whether the changes were made is then unknown.
+    pub async fn commit(self) -> Result<()> {
+        self.open.commit().await
+    }
+}
+
 impl TenantTransaction {
-    pub(super) fn begun(
-        connection: PoolConnection<Postgres>,
-        tenant: TenantId,
-        name: &'static str,
-        started: Instant,
-    ) -> Self {
-        Self { connection: Some(connection), tenant, name, started, copying: false }
+    pub(super) fn begun(open: Open, tenant: TenantId) -> Self {
+        Self { open, tenant }
     }
 
     /// On whose behalf.
@@ -52,14 +83,8 @@ impl TenantTransaction {
     ///
     /// # Errors
     /// If the connection breaks: whether the changes were made is then unknown.
-    pub async fn commit(mut self) -> Result<()> {
-        let Some(connection) = self.connection.take() else { return Ok(()) };
-        let mut connection = Unsettled(Some(connection));
-        let done = raw_sql("COMMIT").execute(connection.get()).await;
-        self.record(if done.is_ok() { "commit" } else { "error" });
-        done?;
-        drop(connection.settle());
-        Ok(())
+    pub async fn commit(self) -> Result<()> {
+        self.open.commit().await
     }
 
     /// Runs `COPY (...) TO STDOUT` and hands each message to `sink`, which may stop it by an error:
@@ -75,13 +100,13 @@ impl TenantTransaction {
         copy: &str,
         mut sink: impl FnMut(Bytes) -> Result<()>,
     ) -> Result<()> {
-        self.copying = true;
+        self.open.copying = true;
         let mut messages = PgConnection::copy_out_raw(self, copy).await?;
         while let Some(message) = messages.try_next().await? {
             sink(message)?;
         }
         drop(messages);
-        self.copying = false;
+        self.open.copying = false;
         Ok(())
     }
 
@@ -95,13 +120,13 @@ impl TenantTransaction {
         copy: &str,
         mut chunks: tokio::sync::mpsc::Receiver<Vec<u8>>,
     ) -> Result<u64> {
-        self.copying = true;
+        self.open.copying = true;
         let mut sink = PgConnection::copy_in_raw(self, copy).await?;
         while let Some(chunk) = chunks.recv().await {
             sink.send(chunk).await?;
         }
         let rows = sink.finish().await?;
-        self.copying = false;
+        self.open.copying = false;
         Ok(rows)
     }
 
@@ -111,6 +136,22 @@ impl TenantTransaction {
         raw_sql(AssertSqlSafe(statement)).execute(&mut **self).await?;
         Ok(())
     }
+}
+
+impl Open {
+    pub(super) fn new(connection: PoolConnection<Postgres>, name: &'static str, started: Instant) -> Self {
+        Self { connection: Some(connection), name, started, copying: false }
+    }
+
+    async fn commit(mut self) -> Result<()> {
+        let Some(connection) = self.connection.take() else { return Ok(()) };
+        let mut connection = Unsettled(Some(connection));
+        let done = raw_sql("COMMIT").execute(connection.get()).await;
+        self.record(if done.is_ok() { "commit" } else { "error" });
+        done?;
+        drop(connection.settle());
+        Ok(())
+    }
 
     fn record(&self, outcome: &'static str) {
         metrics::histogram!(SECONDS, "name" => self.name, "outcome" => outcome)
@@ -118,7 +159,7 @@ impl TenantTransaction {
     }
 }
 
-impl Deref for TenantTransaction {
+impl Deref for Open {
     type Target = PgConnection;
 
     fn deref(&self) -> &PgConnection {
@@ -126,13 +167,41 @@ impl Deref for TenantTransaction {
     }
 }
 
-impl DerefMut for TenantTransaction {
+impl DerefMut for Open {
     fn deref_mut(&mut self) -> &mut PgConnection {
         self.connection.as_mut().expect("only commit and drop take it, and both end the value")
     }
 }
 
-impl Drop for TenantTransaction {
+impl Deref for TenantTransaction {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.open
+    }
+}
+
+impl DerefMut for TenantTransaction {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.open
+    }
+}
+
+impl Deref for WorkerTransaction {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.open
+    }
+}
+
+impl DerefMut for WorkerTransaction {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.open
+    }
+}
+
+impl Drop for Open {
     fn drop(&mut self) {
         let Some(connection) = self.connection.take() else { return };
         self.record("rollback");

@@ -67,6 +67,12 @@ pub enum TrackingError {
         /// Its size.
         bytes: usize,
     },
+    /// The attempt's [`Watch`](super::Watch) called it off.
+    #[error("the attempt was called off before {step}")]
+    CalledOff {
+        /// The step that was not begun.
+        step: super::Step,
+    },
     /// A name, path or setting that MLflow cannot take.
     #[error("{what} {value:?} is not usable in MLflow: {rule}")]
     Invalid {
@@ -79,7 +85,32 @@ pub enum TrackingError {
     },
 }
 
+/// What a failure says of the next attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outlook {
+    /// Nobody was there, or nobody let us in: the failure says nothing of this run. Worth trying as soon
+    /// as [`health`](super::client::Client::health) is good.
+    Away,
+    /// The same attempt may succeed later.
+    Passing,
+    /// It will not, unless somebody changes something.
+    Lasting,
+}
+
 impl TrackingError {
+    /// What it says of the next attempt. An answer without MLflow's JSON under a refusing status is not
+    /// MLflow's: a proxy's, a login's, another server's.
+    #[must_use]
+    pub fn outlook(&self) -> Outlook {
+        match self {
+            Self::HostRefused { .. } | Self::Refused { status: 401 | 403, .. } => Outlook::Away,
+            Self::Refused { status: 404 | 405 | 407, code: None, .. } => Outlook::Away,
+            _ if self.never_arrived() => Outlook::Away,
+            _ if self.is_transient() => Outlook::Passing,
+            _ => Outlook::Lasting,
+        }
+    }
+
     /// Whether the same call may succeed later without anyone changing anything.
     ///
     /// MLflow reports an exhausted database pool as 400 `BAD_REQUEST`, hence that odd one; under

@@ -17,6 +17,10 @@
 //! Aliases and version tags are no step of a run: [`Tracker::follow_aliases`] brings them to a given state
 //! at any time.
 //!
+//! A [`TrainingRun`] can be [packed](TrainingRun::pack) into JSON and files, to be logged later or by
+//! another process; a [`Watch`] is asked before each step. A run that was begun gets the files that it
+//! lacks.
+//!
 //! # One more flavor
 //! Add a variant to [`Flavor`] with its file, its entry in `MLmodel`, its Python loader if it has
 //! one, and its requirements. Several flavors share one folder.
@@ -36,12 +40,13 @@ mod aliases;
 pub mod client;
 mod error;
 mod model_folder;
+mod numbers;
 mod run;
 mod tracker;
 
 pub use aliases::AliasState;
 pub use client::{ArtifactFile, ClientConfig, Dataset, DatasetColumn, Pair, RetryPolicy};
-pub use error::TrackingError;
-pub use model_folder::{Feature, FeatureKind, Flavor, MODEL_FOLDER, ModelFolder};
-pub use run::{JOB_TAG, Tracked, TrainingRun};
-pub use tracker::{Tracker, TrackerConfig};
+pub use error::{Outlook, TrackingError};
+pub use model_folder::{Feature, FeatureKind, Flavor, Folder, MODEL_FOLDER, ModelFolder, RenderedFolder};
+pub use run::{JOB_TAG, PackedRun, Tracked, TrainingRun};
+pub use tracker::{Step, Tracker, TrackerConfig, Watch};

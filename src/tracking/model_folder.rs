@@ -5,13 +5,16 @@
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::client::ArtifactFile;
 
 /// Name of the folder in the run.
 pub const MODEL_FOLDER: &str = "model";
+
+/// Path of the document in the run.
+const MLMODEL: &str = "model/MLmodel";
 
 /// Named in the environment files; loading works under any version that has the libraries.
 const PYTHON: &str = "3.11.7";
@@ -37,6 +40,57 @@ pub struct ModelFolder {
     pub flavors: Vec<Flavor>,
     /// One row for the model's page, one value per feature; NaN is missing.
     pub input_example: Vec<f64>,
+}
+
+/// What a run's `model/` is made from.
+pub trait Folder: Sync {
+    /// The `MLmodel` document, see [`ModelFolder::mlmodel`].
+    fn document(&self, run_id: &str, model_uuid: &str, created_at: DateTime<Utc>) -> Value;
+
+    /// The files that are not kept elsewhere, with paths in the run; `MLmodel` last.
+    fn contents(&self, mlmodel: &Value) -> Vec<ArtifactFile>;
+}
+
+impl Folder for ModelFolder {
+    fn document(&self, run_id: &str, model_uuid: &str, created_at: DateTime<Utc>) -> Value {
+        self.mlmodel(run_id, model_uuid, created_at)
+    }
+
+    fn contents(&self, mlmodel: &Value) -> Vec<ArtifactFile> {
+        self.files(mlmodel)
+    }
+}
+
+/// A [`ModelFolder`] of which only `MLmodel` is left to write, once there is a run: its document
+/// without the run's id.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RenderedFolder(Value);
+
+impl RenderedFolder {
+    /// The folder, and its other files.
+    pub(super) fn of(
+        folder: &ModelFolder,
+        model_uuid: &str,
+        created_at: DateTime<Utc>,
+    ) -> (Self, Vec<ArtifactFile>) {
+        let document = folder.mlmodel("", model_uuid, created_at);
+        let mut files = folder.files(&document);
+        files.retain(|file| file.path != MLMODEL);
+        (Self(document), files)
+    }
+}
+
+impl Folder for RenderedFolder {
+    fn document(&self, run_id: &str, _: &str, _: DateTime<Utc>) -> Value {
+        let mut document = self.0.clone();
+        document["run_id"] = run_id.into();
+        document
+    }
+
+    fn contents(&self, mlmodel: &Value) -> Vec<ArtifactFile> {
+        vec![ArtifactFile::new(MLMODEL, format!("{mlmodel:#}"))]
+    }
 }
 
 /// One feature of the model.

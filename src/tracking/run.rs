@@ -1,18 +1,22 @@
 //! A finished training, as it is to stand in MLflow.
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::client::{ArtifactFile, Dataset, Metric, NewRun, Pair, RunValues};
-use super::model_folder::ModelFolder;
+use super::model_folder::{Folder, ModelFolder, RenderedFolder};
+use super::numbers;
 
 /// The tag by which a training's run is found again.
 pub const JOB_TAG: &str = "binah.job_id";
 
 /// A finished training. The same training must always give equal values: logging it twice then
 /// leaves one run and one version.
-#[derive(Debug, Clone)]
-pub struct TrainingRun {
+///
+/// Written as JSON, it leaves out its [`files`](Self::files).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TrainingRun<M = ModelFolder> {
     /// The training's own id, unique for ever.
     pub job_id: Uuid,
     /// Whose it is.
@@ -32,8 +36,10 @@ pub struct TrainingRun {
     /// Text by name, beyond the tenant and the model type, which are added.
     pub params: Vec<(String, String)>,
     /// Final figures by name; may be NaN or infinite.
+    #[serde(with = "numbers::named")]
     pub metrics: Vec<(String, f64)>,
     /// Learning curves by name, one value per round. Keep their names apart from the metrics'.
+    #[serde(with = "numbers::curves")]
     pub curves: Vec<(String, Vec<f64>)>,
     /// Text by name, beyond the tags that are added (tenant, model type, version, user, status).
     pub tags: Vec<(String, String)>,
@@ -42,12 +48,58 @@ pub struct TrainingRun {
     /// What it was trained on.
     pub dataset: Option<Dataset>,
     /// Files beside the model folder.
+    #[serde(skip)]
     pub files: Vec<ArtifactFile>,
     /// The model.
-    pub model: ModelFolder,
+    pub model: M,
 }
 
+/// A training that can be kept and logged by another process, also of another version of this program:
+/// JSON that holds all but the bytes, and files that hold all but `MLmodel`.
+pub type PackedRun = TrainingRun<RenderedFolder>;
+
 impl TrainingRun {
+    /// Renders the model folder; its files but `MLmodel` come last among [`files`](Self::files).
+    #[must_use]
+    pub fn pack(mut self) -> PackedRun {
+        let uuid = self.model_uuid();
+        let (model, folder) = RenderedFolder::of(&self.model, &uuid, self.finished_at);
+        self.files.extend(folder);
+        TrainingRun {
+            model,
+            job_id: self.job_id,
+            tenant_id: self.tenant_id,
+            model_type: self.model_type,
+            run_name: self.run_name,
+            user: self.user,
+            version: self.version,
+            started_at: self.started_at,
+            finished_at: self.finished_at,
+            params: self.params,
+            metrics: self.metrics,
+            curves: self.curves,
+            tags: self.tags,
+            note: self.note,
+            dataset: self.dataset,
+            files: self.files,
+        }
+    }
+}
+
+impl<M> TrainingRun<M> {
+    /// 32 hex digits, the job's: the same training gives the same `MLmodel`.
+    fn model_uuid(&self) -> String {
+        self.job_id.simple().to_string()
+    }
+
+    /// The `MLmodel` document of this training's run.
+    pub(super) fn mlmodel(&self, run_id: &str) -> serde_json::Value
+    where
+        M: Folder,
+    {
+        self.model.document(run_id, &self.model_uuid(), self.finished_at)
+    }
+
     /// What the run starts with: enough to find it again and to see whose it is.
     pub(super) fn opening(&self) -> NewRun {
         let tags = vec![
@@ -98,4 +150,53 @@ pub struct Tracked {
     pub registered_model: String,
     /// Version there; MLflow counts for itself, so it may differ from ours.
     pub registered_version: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tracking::{Feature, FeatureKind, Flavor};
+
+    #[test]
+    fn a_packed_run_comes_back_from_json_with_every_number() {
+        let size = Feature { name: "size".into(), kind: FeatureKind::Numeric };
+        let run = TrainingRun {
+            job_id: Uuid::from_u128(7),
+            tenant_id: "t".into(),
+            model_type: "risk_assessment".into(),
+            run_name: "r".into(),
+            user: "ann".into(),
+            version: 3,
+            started_at: DateTime::UNIX_EPOCH,
+            finished_at: DateTime::UNIX_EPOCH,
+            params: vec![("b".into(), "1".into()), ("a".into(), "2".into())],
+            metrics: [0.1 + 0.2, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300, 5e-324]
+                .map(|value| (value.to_string(), value))
+                .to_vec(),
+            curves: vec![("curve".into(), vec![1.0, f64::NAN, 0.25])],
+            tags: vec![],
+            note: None,
+            dataset: None,
+            files: vec![ArtifactFile::new("plot.svg", "<svg/>")],
+            model: ModelFolder {
+                features: vec![size],
+                flavors: vec![Flavor::Native { model: "trees".into(), family: "random_forest" }],
+                input_example: vec![f64::NAN],
+            },
+        };
+        let (folder, document) = (run.model.clone(), run.mlmodel("run"));
+        let packed = run.pack();
+        assert_eq!(packed.files[0].path, "plot.svg");
+        let paths: Vec<_> =
+            packed.files[1..].iter().chain(&packed.model.contents(&document)).cloned().collect();
+        assert_eq!(paths, folder.contents(&document), "the folder's files, MLmodel last");
+
+        let json = serde_json::to_value(&packed).expect("serialises");
+        let back: PackedRun = serde_json::from_value(json.clone()).expect("comes back");
+        assert_eq!(serde_json::to_value(&back).expect("serialises"), json);
+        let bits = |run: &PackedRun| run.metrics.iter().map(|(_, value)| value.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(&back), bits(&packed));
+        assert_eq!(back.params, packed.params);
+        assert_eq!(back.mlmodel("run"), document);
+    }
 }

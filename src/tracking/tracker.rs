@@ -1,14 +1,15 @@
 //! Logs a finished training: six steps, each of which may be run again.
 
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use backon::Retryable;
 use tokio::sync::Semaphore;
 
-use super::TrackingError;
-use super::client::{Client, ClientConfig, ModelVersion, Pair, Run, RunInfo, RunStatus};
-use super::model_folder::MODEL_FOLDER;
+use super::client::{ArtifactFile, Client, ClientConfig, ModelVersion, Pair, Run, RunInfo, RunStatus};
+use super::model_folder::{Folder, MODEL_FOLDER};
 use super::run::{JOB_TAG, Tracked, TrainingRun};
+use super::{Outlook, TrackingError};
 
 /// Where trainings are logged.
 #[derive(Debug, Clone)]
@@ -46,6 +47,65 @@ pub struct Tracker {
     permits: Arc<Semaphore>,
 }
 
+/// What [`Tracker::log`] does, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Step {
+    /// Experiment and run.
+    Open,
+    /// Params, metrics, tags, data set.
+    Values,
+    /// Files.
+    Upload,
+    /// The tag that marks the model.
+    Describe,
+    /// The registered version.
+    Register,
+    /// FINISHED.
+    Finish,
+}
+
+impl Step {
+    /// A stable name for logs and tables.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Values => "values",
+            Self::Upload => "upload",
+            Self::Describe => "describe",
+            Self::Register => "register",
+            Self::Finish => "finish",
+        }
+    }
+}
+
+impl std::fmt::Display for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Learns of each step before it begins, and may call the attempt off.
+pub trait Watch: Sync {
+    /// Before `step`; the run is known from the second one on.
+    ///
+    /// # Errors
+    /// [`TrackingError::CalledOff`] ends the attempt here.
+    fn before(
+        &self,
+        step: Step,
+        run_id: Option<&str>,
+    ) -> impl Future<Output = Result<(), TrackingError>> + Send;
+}
+
+struct Unwatched;
+
+impl Watch for Unwatched {
+    async fn before(&self, _: Step, _: Option<&str>) -> Result<(), TrackingError> {
+        Ok(())
+    }
+}
+
 impl Tracker {
     /// A tracker; connects on first use.
     ///
@@ -76,13 +136,26 @@ impl Tracker {
     /// already is only looked up. One attempt per job at a time.
     ///
     /// # Errors
-    /// After a passing failure ([`TrackingError::is_transient`]) the run is left open, to be taken
-    /// up by the next call; after any other it is marked FAILED as well as that can be done, and
+    /// After a failure that may pass ([`TrackingError::outlook`]) the run is left open, to be taken
+    /// up by the next call; after a lasting one it is marked FAILED as well as that can be done, and
     /// the next call still takes it up.
-    pub async fn log(&self, training: &TrainingRun) -> Result<Tracked, TrackingError> {
+    pub async fn log<M: Folder>(&self, training: &TrainingRun<M>) -> Result<Tracked, TrackingError> {
+        self.log_watched(training, &Unwatched).await
+    }
+
+    /// As [`log`](Self::log); `watch` is asked before each step.
+    ///
+    /// # Errors
+    /// As there, and [`TrackingError::CalledOff`].
+    pub async fn log_watched<M: Folder>(
+        &self,
+        training: &TrainingRun<M>,
+        watch: &impl Watch,
+    ) -> Result<Tracked, TrackingError> {
         let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
-        let run = self.open(training).await?;
-        match self.complete(training, &run).await {
+        watch.before(Step::Open, None).await?;
+        let (run, begun) = self.find_or_open(training).await?;
+        match self.complete(training, &run, begun, watch).await {
             Ok(version) => Ok(Tracked {
                 model_uri: format!("runs:/{}/{MODEL_FOLDER}", run.info.run_id),
                 run_id: run.info.run_id,
@@ -90,7 +163,7 @@ impl Tracker {
                 registered_version: version.version,
             }),
             Err(error) => {
-                if !error.is_transient() {
+                if !matches!(error, TrackingError::CalledOff { .. }) && error.outlook() == Outlook::Lasting {
                     let failed = (&run.info.run_id, RunStatus::Failed, training.finished_at);
                     if let Err(second) = self.client.update_run(failed.0, failed.1, failed.2).await {
                         tracing::warn!(run_id = run.info.run_id, %second, "MLflow run could not be marked FAILED");
@@ -101,15 +174,33 @@ impl Tracker {
         }
     }
 
-    async fn complete(&self, training: &TrainingRun, run: &Run) -> Result<ModelVersion, TrackingError> {
-        if run.info.status == RunStatus::Finished {
-            return self.register(training, &run.info).await;
+    async fn complete<M: Folder>(
+        &self,
+        training: &TrainingRun<M>,
+        run: &Run,
+        begun: bool,
+        watch: &impl Watch,
+    ) -> Result<ModelVersion, TrackingError> {
+        let info = &run.info;
+        let run_id = Some(info.run_id.as_str());
+        if info.status == RunStatus::Finished {
+            watch.before(Step::Register, run_id).await?;
+            return self.register(training, info).await;
         }
-        self.log_values(training, &run.info).await?;
-        self.upload(training, &run.info).await?;
-        self.describe(training, &run.info).await?;
-        let version = self.register(training, &run.info).await?;
-        self.finish(training, &run.info).await?;
+        watch.before(Step::Values, run_id).await?;
+        self.log_values(training, info).await?;
+        watch.before(Step::Upload, run_id).await?;
+        if begun {
+            self.upload_missing(training, info).await?
+        } else {
+            self.upload(training, info).await?
+        }
+        watch.before(Step::Describe, run_id).await?;
+        self.describe(training, info).await?;
+        watch.before(Step::Register, run_id).await?;
+        let version = self.register(training, info).await?;
+        watch.before(Step::Finish, run_id).await?;
+        self.finish(training, info).await?;
         Ok(version)
     }
 
@@ -117,7 +208,12 @@ impl Tracker {
     ///
     /// # Errors
     /// As every call.
-    pub async fn open(&self, training: &TrainingRun) -> Result<Run, TrackingError> {
+    pub async fn open<M: Folder>(&self, training: &TrainingRun<M>) -> Result<Run, TrackingError> {
+        self.find_or_open(training).await.map(|(run, _)| run)
+    }
+
+    /// The run, and whether it was there.
+    async fn find_or_open<M: Folder>(&self, training: &TrainingRun<M>) -> Result<(Run, bool), TrackingError> {
         let name = format!("{}/{}", self.experiment_name, training.tenant_id);
         match self.find_or_create(&name, training).await {
             Err(error) if error.experiment_is_gone() => {
@@ -130,13 +226,20 @@ impl Tracker {
 
     /// A creation is never repeated blindly: its answer may be what got lost. The search before it
     /// is repeated too.
-    async fn find_or_create(&self, name: &str, training: &TrainingRun) -> Result<Run, TrackingError> {
+    async fn find_or_create<M: Folder>(
+        &self,
+        name: &str,
+        training: &TrainingRun<M>,
+    ) -> Result<(Run, bool), TrackingError> {
         let job_id = training.job_id.to_string();
         let step = async || {
             let experiment = self.client.experiment(name, &tenant_tags(training)).await?;
             match self.client.find_run(&experiment, JOB_TAG, &job_id).await? {
-                Some(run) => Ok(run),
-                None => self.client.create_run(&experiment, &training.opening()).await,
+                Some(run) => Ok((run, true)),
+                None => {
+                    let run = self.client.create_run(&experiment, &training.opening()).await?;
+                    Ok((run, false))
+                }
             }
         };
         step.retry(self.client.retry().backoff()).when(worth_searching_again).await
@@ -146,7 +249,11 @@ impl Tracker {
     ///
     /// # Errors
     /// As every call.
-    pub async fn log_values(&self, training: &TrainingRun, run: &RunInfo) -> Result<(), TrackingError> {
+    pub async fn log_values<M: Folder>(
+        &self,
+        training: &TrainingRun<M>,
+        run: &RunInfo,
+    ) -> Result<(), TrackingError> {
         self.client.log_batch(&run.run_id, &training.values()).await?;
         match &training.dataset {
             Some(dataset) => self.client.log_inputs(&run.run_id, dataset).await,
@@ -158,10 +265,47 @@ impl Tracker {
     ///
     /// # Errors
     /// As every call.
-    pub async fn upload(&self, training: &TrainingRun, run: &RunInfo) -> Result<(), TrackingError> {
-        let model = training.model.files(&mlmodel(training, run));
-        for file in training.files.iter().chain(&model) {
+    pub async fn upload<M: Folder>(
+        &self,
+        training: &TrainingRun<M>,
+        run: &RunInfo,
+    ) -> Result<(), TrackingError> {
+        self.upload_all(training, run, &HashMap::new()).await
+    }
+
+    /// Step 3 of a run that was begun: the files that the server does not have in full. MLmodel is
+    /// always written: its length may be that of another attempt's.
+    async fn upload_missing<M: Folder>(
+        &self,
+        training: &TrainingRun<M>,
+        run: &RunInfo,
+    ) -> Result<(), TrackingError> {
+        let folder = |path: &str| path.rsplit_once('/').map_or_else(String::new, |(folder, _)| folder.into());
+        let folders: BTreeSet<String> = training.files.iter().map(|file| folder(&file.path)).collect();
+        let mut there = HashMap::new();
+        for folder in folders {
+            match self.client.artifact_sizes(&run.run_id, &folder).await {
+                Ok(sizes) => there.extend(sizes),
+                Err(error) => {
+                    tracing::debug!(%error, folder, "MLflow does not tell which files it has: all are sent");
+                }
+            }
+        }
+        self.upload_all(training, run, &there).await
+    }
+
+    async fn upload_all<M: Folder>(
+        &self,
+        training: &TrainingRun<M>,
+        run: &RunInfo,
+        there: &HashMap<String, u64>,
+    ) -> Result<(), TrackingError> {
+        let is_there = |file: &ArtifactFile| there.get(&file.path) == Some(&(file.bytes.len() as u64));
+        for file in training.files.iter().filter(|file| !is_there(file)) {
             self.client.upload(run, file).await?;
+        }
+        for file in training.model.contents(&training.mlmodel(&run.run_id)) {
+            self.client.upload(run, &file).await?;
         }
         Ok(())
     }
@@ -171,8 +315,12 @@ impl Tracker {
     ///
     /// # Errors
     /// As every call.
-    pub async fn describe(&self, training: &TrainingRun, run: &RunInfo) -> Result<(), TrackingError> {
-        let document = mlmodel(training, run);
+    pub async fn describe<M: Folder>(
+        &self,
+        training: &TrainingRun<M>,
+        run: &RunInfo,
+    ) -> Result<(), TrackingError> {
+        let document = training.mlmodel(&run.run_id);
         let shown = ["run_id", "artifact_path", "utc_time_created", "model_uuid", "flavors"];
         let entry: serde_json::Map<_, _> =
             shown.into_iter().map(|key| (key.to_owned(), document[key].clone())).collect();
@@ -184,9 +332,9 @@ impl Tracker {
     ///
     /// # Errors
     /// As every call.
-    pub async fn register(
+    pub async fn register<M: Folder>(
         &self,
-        training: &TrainingRun,
+        training: &TrainingRun<M>,
         run: &RunInfo,
     ) -> Result<ModelVersion, TrackingError> {
         let name = self.registered_name(&training.tenant_id, &training.model_type);
@@ -207,19 +355,17 @@ impl Tracker {
     ///
     /// # Errors
     /// As every call.
-    pub async fn finish(&self, training: &TrainingRun, run: &RunInfo) -> Result<(), TrackingError> {
+    pub async fn finish<M: Folder>(
+        &self,
+        training: &TrainingRun<M>,
+        run: &RunInfo,
+    ) -> Result<(), TrackingError> {
         self.client.update_run(&run.run_id, RunStatus::Finished, training.finished_at).await
     }
 }
 
-fn tenant_tags(training: &TrainingRun) -> Vec<Pair> {
+fn tenant_tags<M>(training: &TrainingRun<M>) -> Vec<Pair> {
     vec![Pair::new("tenant_id", &training.tenant_id)]
-}
-
-/// The same training gives the same document: the uuid is the job's.
-fn mlmodel(training: &TrainingRun, run: &RunInfo) -> serde_json::Value {
-    let uuid = training.job_id.simple().to_string();
-    training.model.mlmodel(&run.run_id, &uuid, training.finished_at)
 }
 
 /// Failures of a creation that a new search may find to have been a success. What never arrived

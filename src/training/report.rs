@@ -21,7 +21,9 @@ use crate::{
     features::{join::JoinReport, schema},
     inference::request::version_label,
     registry::{ModelRecord, Verdict},
-    tracking::{ArtifactFile, Dataset, DatasetColumn, Feature, FeatureKind, ModelFolder, TrainingRun},
+    tracking::{
+        ArtifactFile, Dataset, DatasetColumn, Feature, FeatureKind, ModelFolder, PackedRun, TrainingRun,
+    },
 };
 
 /// What the pictures and tables of a run are made of.
@@ -90,7 +92,7 @@ pub(super) fn message(
     }
     let _ = write!(text, "; {}", promotion(verdict));
     if !tracked {
-        text.push_str("; tracking is pending: MLflow could not be reached");
+        text.push_str("; tracking is pending: MLflow did not take the run yet, it is logged later");
     }
     text
 }
@@ -110,13 +112,9 @@ pub(super) fn not_served(record: &ModelRecord, verdict: &Verdict) -> Option<Stri
     Some(format!("{version} is not served, {champion} stays the champion: {}", verdict.reason))
 }
 
-/// The run as it is to stand in MLflow. Equal for equal trainings: logging may be repeated.
-pub(super) fn training_run(
-    task: &Task,
-    trained: &Trained,
-    record: &ModelRecord,
-    verdict: &Verdict,
-) -> TrainingRun {
+/// The run as it is to stand in MLflow, but for what its version and the verdict say: its files are safe
+/// before it has one.
+pub(super) fn training_run(task: &Task, trained: &Trained) -> TrainingRun {
     let model = model_folder(trained);
     let profile = tables::data_profile(&trained.profile, &trained.model.schema);
     let tables: Vec<_> = trained.shown.tables.iter().cloned().chain([profile]).collect();
@@ -124,12 +122,12 @@ pub(super) fn training_run(
         job_id: task.job,
         tenant_id: task.tenant.to_string(),
         model_type: task.model_type.name.to_owned(),
-        run_name: format!("{} {}", task.model_type, record.version_label()),
+        run_name: String::new(),
         user: task.caller.user_id.clone(),
-        version: record.version,
+        version: 0,
         started_at: task.started_at,
         finished_at: Utc::now(),
-        params: params(task, trained).into_iter().chain(promotion_params(verdict)).collect(),
+        params: params(task, trained),
         metrics: metrics(trained),
         curves: trained
             .fitted
@@ -143,7 +141,7 @@ pub(super) fn training_run(
             ("data_digest".to_owned(), trained.digest.to_string()),
             tables::tag(&tables),
         ],
-        note: Some(note::note(task, trained, record, verdict, &model)),
+        note: None,
         dataset: Some(dataset(task, trained)),
         files: trained.shown.pictures.iter().cloned().chain(tables).collect(),
         model,
@@ -170,6 +168,23 @@ fn metrics(trained: &Trained) -> Vec<(String, f64)> {
     let quality = quality.filter_map(|(name, value)| Some((name.clone(), value.as_f64()?)));
     let system = system.into_iter().filter_map(|(name, value)| Some((format!("system/{name}"), value?)));
     quality.chain(system.filter(|(_, value)| value.is_finite())).collect()
+}
+
+/// The run with its version, its name, the verdict and its note.
+pub(super) fn with_version(
+    mut run: PackedRun,
+    task: &Task,
+    trained: &Trained,
+    record: &ModelRecord,
+    verdict: &Verdict,
+) -> PackedRun {
+    run.params.extend(promotion_params(verdict));
+    PackedRun {
+        version: record.version,
+        run_name: format!("{} {}", task.model_type, record.version_label()),
+        note: Some(note::note(task, trained, record, verdict, &model_folder(trained))),
+        ..run
+    }
 }
 
 fn params(task: &Task, trained: &Trained) -> Vec<(String, String)> {

@@ -1,6 +1,9 @@
 //! One training, from the request to the registered version and its run in MLflow.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -24,7 +27,7 @@ use crate::{
     auth::{Caller, TenantId, tenant},
     catalog::{Family, Hyperparameters, ModelType},
     config::{PromotionConfig, TrainingConfig},
-    error::{BoxError, Error, Result},
+    error::{Error, Result},
     features::{
         pipeline::{DataProfile, RowsDigest},
         query,
@@ -32,10 +35,10 @@ use crate::{
     forest::codec::native,
     inference::{LoadedModel, ModelCache, model::NATIVE_FILE, request::version_label},
     jobs::{Jobs, NewJob},
-    lifecycle::Lifecycle,
+    outbox::{Outbox, Outgoing},
     registry::{ModelRecord, NewModel, Registry, Verdict},
     storage::Database,
-    tracking::{Flavor, Tracker},
+    tracking::{Flavor, PackedRun},
     xgboost::LazyLibrary,
 };
 
@@ -68,9 +71,7 @@ pub struct Rooms {
     /// Which new versions are served.
     pub promotion: PromotionConfig,
     /// Where runs are logged.
-    pub tracker: Tracker,
-    /// Tells MLflow of aliases.
-    pub lifecycle: Lifecycle,
+    pub outbox: Outbox,
     /// How long an answer waits for its run.
     pub tracking_wait: Duration,
     /// What boosting needs.
@@ -215,9 +216,10 @@ impl Trainer {
         let champion = self.champion(task).await?;
         let mut trained = self.fit(task, request, loaded, champion.clone(), admission).await?;
         trained.seconds.read = seconds_read;
-        let (record, verdict) = self.promote(task, &trained, champion, admission).await?;
+        let draft = report::training_run(task, &trained).pack();
+        let (record, verdict) = self.promote(task, &trained, &draft, champion, admission).await?;
         self.rooms.cache.insert(record.tenant, record.id, Arc::clone(&trained.model)).await;
-        Ok(self.track(task, &trained, &record, verdict).await)
+        Ok(self.track(task, &trained, &record, verdict, draft).await)
     }
 
     async fn champion(&self, task: &Task) -> Result<Option<Champion>> {
@@ -229,6 +231,7 @@ impl Trainer {
         &self,
         task: &Task,
         trained: &Trained,
+        draft: &PackedRun,
         mut champion: Option<Champion>,
         admission: &Admission,
     ) -> Result<(ModelRecord, Verdict)> {
@@ -236,7 +239,7 @@ impl Trainer {
         let mut comparison = trained.comparison.clone();
         loop {
             let verdict = promotion::decide(self.rooms.promotion, family, &comparison, champion.as_ref());
-            if let Some(record) = self.register(task, trained, &verdict).await? {
+            if let Some(record) = self.register(task, trained, &verdict, draft).await? {
                 return Ok((record, verdict));
             }
             champion = self.champion(task).await?;
@@ -327,11 +330,13 @@ impl Trainer {
         self.gate.run(admission, work).await?
     }
 
+    /// The version with the verdict on it, and its run in the outbox; `None` if the champion was replaced.
     async fn register(
         &self,
         task: &Task,
         trained: &Trained,
         verdict: &Verdict,
+        draft: &PackedRun,
     ) -> Result<Option<ModelRecord>> {
         let mut files = vec![
             (NATIVE_FILE.to_owned(), trained.native.clone()),
@@ -342,6 +347,10 @@ impl Trainer {
         }
         let importance: Map<String, Value> =
             trained.importance.iter().map(|(name, share)| (name.clone(), json!(share))).collect();
+        let document = |record: &ModelRecord| {
+            let run = report::with_version(draft.clone(), task, trained, record, verdict);
+            serde_json::to_value(run).map_err(Error::internal)
+        };
         self.rooms
             .registry
             .register(NewModel {
@@ -358,40 +367,26 @@ impl Trainer {
                 data_source: trained.origin.source,
                 files,
                 verdict,
+                run: Some(Outgoing { files: &draft.files, document: &document }),
             })
             .await
     }
 
-    /// Logs the run. The model is safe by now, so that a tracking server in trouble costs a bounded
-    /// wait and the run.
+    /// Waits for the run, a bounded time. The model and the run are safe by now, whatever comes of it.
     async fn track(
         &self,
         task: &Task,
         trained: &Trained,
         record: &ModelRecord,
         verdict: Verdict,
+        draft: PackedRun,
     ) -> TrainOutcome {
-        let run = report::training_run(task, trained, record, &verdict);
-        let logged = tokio::time::timeout(self.rooms.tracking_wait, self.rooms.tracker.log(&run)).await;
-        let (run_id, model_uri) = match logged.map_err(BoxError::from).and_then(|logged| Ok(logged?)) {
-            Ok(tracked) => {
-                let version = Some(tracked.registered_version.as_str());
-                let linked = self
-                    .rooms
-                    .registry
-                    .link_run(record.id, &tracked.run_id, &tracked.model_uri, version)
-                    .await;
-                if let Err(error) = linked {
-                    tracing::error!(model = %record.id, error = &error as &dyn std::error::Error, "run not linked");
-                }
-                self.rooms.lifecycle.follow(task.model_type, Some(record.id)).await;
-                (tracked.run_id, tracked.model_uri)
-            }
-            Err(error) => {
-                tracing::warn!(model = %record.id, %error, "tracking is pending");
-                (String::new(), String::new())
-            }
-        };
+        let run = report::with_version(draft, task, trained, record, &verdict);
+        let started = Instant::now();
+        let tracked = self.rooms.outbox.log(record.id, run, self.rooms.tracking_wait).await;
+        metrics::histogram!("binah_tracking_wait_seconds").record(started.elapsed().as_secs_f64());
+        let (run_id, model_uri) =
+            tracked.map_or_else(Default::default, |tracked| (tracked.run_id, tracked.model_uri));
         TrainOutcome {
             job_id: task.job,
             model_id: record.id,

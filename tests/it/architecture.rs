@@ -9,7 +9,7 @@ use std::{
 const WALLS: [(&str, &[&str]); 11] = [
     ("axum", &["http"]),
     ("utoipa", &["http"]),
-    ("sqlx", &["storage", "registry", "jobs", "features/postgres"]),
+    ("sqlx", &["storage", "registry", "jobs", "outbox", "features/postgres"]),
     ("sqlparser", &["features/query"]),
     ("neo4rs", &["features/neo4j"]),
     ("rustls", &["tls"]),

@@ -70,8 +70,7 @@ fn numbers(rows: usize) -> impl Strategy<Value = ColumnValues> {
 
 fn texts(rows: usize) -> impl Strategy<Value = ColumnValues> {
     let name = proptest::option::of(prop_oneof![Just("x"), Just("y"), Just("z")]);
-    proptest::collection::vec(name, rows)
-        .prop_map(|names| categories(names.into_iter().map(|name| name.map(str::to_owned))))
+    proptest::collection::vec(name, rows).prop_map(|names| categories(names.into_iter()))
 }
 
 /// Rows of few entities, so that many meet; `names` are the numeric columns beside `text`.
@@ -165,7 +164,7 @@ fn each_side_fills_what_the_other_lacks() {
 
 #[test]
 fn a_column_of_two_kinds_is_postgres_s_alone() {
-    let text = categories([Some("x".to_owned()), None].into_iter());
+    let text = categories([Some("x"), None].into_iter());
     let postgres = keyed(&["e1", "e2"], vec![("kind", text.clone())], vec![]);
     let neo4j = keyed(&["e2"], vec![("kind", ColumnValues::Numeric(vec![3.0]))], vec![]);
     let (table, report) = join(&postgres, &neo4j, false);

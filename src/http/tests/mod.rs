@@ -45,7 +45,9 @@ fn state(http: HttpConfig) -> AppState {
     let pool = PoolConfig { acquire_timeout: Duration::from_millis(50), ..config.postgres.pool() };
     let database = Database::new(&config.postgres.service(), &pool);
     let prometheus = PrometheusBuilder::new().build_recorder().handle();
-    let services = app::services(&config, &database, None, Arc::default(), prometheus).expect("builds");
+    let outbox = app::outbox(&config, &database).expect("builds");
+    let services =
+        app::services(&config, &database, None, outbox, Arc::default(), prometheus).expect("builds");
     AppState::new(Services { config: http, tokens: tokens(), ..services })
 }
 

@@ -3,6 +3,8 @@
 //! An allow list: what is not known to bind does not bind. The server prints with every parenthesis, and with
 //! a schema before each function and operator that is not its own, so that nothing can pose as one of these.
 
+use crate::storage::Worker;
+
 /// What proves the tenant to a policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Proof {
@@ -17,6 +19,11 @@ const SETTINGS: [&str; 3] = [
     "current_setting('app.tenant_id'::text, true)",
     "current_setting('app.tenant_id'::text)",
 ];
+
+/// Whether `expression` is, word for word, the condition under which a queue is open to its worker.
+pub(super) fn is_of_worker(expression: &str, worker: Worker) -> bool {
+    bare(expression) == worker.condition()
+}
 
 /// The proof that `expression` asks of every row that it lets pass; `None` if it lets others pass too, or may.
 pub(super) fn proof(expression: &str) -> Option<Proof> {
@@ -89,6 +96,23 @@ fn depths(expression: &str) -> impl Iterator<Item = (usize, i32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_queue_is_open_under_its_own_words_only() {
+        let own = "(current_setting('app.worker'::text, true) = 'tracking'::text)";
+        assert!(is_of_worker(own, Worker::Tracking) && proof(own).is_none());
+        for other in [
+            "(current_setting('app.worker'::text, true) = 'other'::text)",
+            "(current_setting('app.worker'::text) = 'tracking'::text)",
+            "(public.current_setting('app.worker'::text, true) = 'tracking'::text)",
+            "((current_setting('app.worker'::text, true) = 'tracking'::text) OR true)",
+            "(current_setting('app.worker'::text, true) <> 'tracking'::text)",
+            "true",
+            "",
+        ] {
+            assert!(!is_of_worker(other, Worker::Tracking), "{other}");
+        }
+    }
 
     #[test]
     fn what_binds_and_what_only_looks_like_it() {

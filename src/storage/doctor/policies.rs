@@ -3,11 +3,12 @@
 use sqlx::{FromRow, PgConnection};
 
 use super::{
-    binding::{Proof, proof},
+    binding::{Proof, is_of_worker, proof},
     check::{Context, Kind, select},
     report::{Finding, Mend, Report},
     why_sql,
 };
+use crate::storage::Worker;
 
 const GROUP: &str = "policies";
 
@@ -28,6 +29,8 @@ struct Policy {
     permissive: bool,
     /// Whether it holds for everybody or for one of the logins.
     to_us: bool,
+    /// Whether the service's login is the only one.
+    to_service_alone: bool,
     /// Whether it holds for the query login.
     to_query: bool,
     /// Whether the query login is the only one.
@@ -40,6 +43,7 @@ struct Policy {
 
 const POLICIES: &str = "SELECT t.name AS table_name, quote_ident(p.polname) AS name, p.polcmd::text AS command, p.polpermissive AS permissive,
        p.polroles && (SELECT array_agg(oid) FROM grantee) AS to_us,
+       EXISTS (SELECT FROM login WHERE serves AND p.polroles = ARRAY[oid]) AS to_service_alone,
        EXISTS (SELECT FROM login WHERE NOT serves AND (p.polroles @> ARRAY[oid] OR p.polroles = '{0}')) AS to_query,
        EXISTS (SELECT FROM login WHERE NOT serves AND p.polroles = ARRAY[oid]) AS to_query_alone,
        pg_get_expr(p.polqual, p.polrelid) AS using, pg_get_expr(p.polwithcheck, p.polrelid) AS with_check, t.binding
@@ -89,7 +93,7 @@ impl Policy {
         let clauses = [("USING", &self.using), ("WITH CHECK", &self.with_check)].into_iter();
         let unbound: Vec<_> = clauses
             .filter_map(|(clause, expression)| Some((clause, expression.as_deref()?)))
-            .filter(|(_, expression)| proof(expression).is_none())
+            .filter(|(_, expression)| proof(expression).is_none() && !self.opens_queue(expression))
             .map(|(clause, expression)| format!("{clause} ({expression})"))
             .collect();
         if !unbound.is_empty() {
@@ -103,6 +107,14 @@ impl Policy {
             findings.push(self.finding(kind, &problem));
         }
         findings
+    }
+
+    /// Whether it opens a queue to its worker, and nothing to anybody else.
+    fn opens_queue(&self, expression: &str) -> bool {
+        let is_of = |worker: Worker| {
+            self.table_name == format!("public.{}", worker.table()) && is_of_worker(expression, worker)
+        };
+        self.to_service_alone && Worker::ALL.into_iter().any(is_of)
     }
 
     fn finding(&self, kind: Kind, problem: &str) -> Finding {

@@ -66,6 +66,9 @@ struct Listing {
 #[derive(Debug, Deserialize)]
 struct Listed {
     path: String,
+    /// None for a folder.
+    #[serde(default)]
+    file_size: Option<u64>,
 }
 
 impl Client {
@@ -111,8 +114,24 @@ impl Client {
     /// # Errors
     /// As every call.
     pub async fn list_artifacts(&self, run_id: &str, folder: &str) -> Result<Vec<String>, TrackingError> {
-        let listing: Listing = self.get("artifacts/list", &[("run_id", run_id), ("path", folder)]).await?;
-        Ok(listing.files.into_iter().map(|file| file.path).collect())
+        Ok(self.listing(run_id, folder).await?.files.into_iter().map(|file| file.path).collect())
+    }
+
+    /// Paths and sizes of the files directly below `folder` of the run; `""` is the run itself.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn artifact_sizes(
+        &self,
+        run_id: &str,
+        folder: &str,
+    ) -> Result<Vec<(String, u64)>, TrackingError> {
+        let files = self.listing(run_id, folder).await?.files;
+        Ok(files.into_iter().filter_map(|file| Some((file.path, file.file_size?))).collect())
+    }
+
+    async fn listing(&self, run_id: &str, folder: &str) -> Result<Listing, TrackingError> {
+        self.get("artifacts/list", &[("run_id", run_id), ("path", folder)]).await
     }
 }
 

@@ -7,6 +7,7 @@ mod models;
 mod runs;
 mod wire;
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
@@ -20,6 +21,7 @@ use super::TrackingError;
 pub use artifacts::ArtifactFile;
 pub use experiments::ExperimentId;
 pub use runs::{NewRun, RunValues};
+pub(super) use wire::f64_or_text;
 pub use wire::{Dataset, DatasetColumn, Metric, ModelVersion, Pair, Run, RunInfo, RunStatus};
 
 /// Where MLflow is and how it is spoken to.
@@ -37,6 +39,8 @@ pub struct ClientConfig {
     pub token: Option<SecretString>,
     /// Accept any server certificate.
     pub insecure_tls: bool,
+    /// PEM file of the authorities that the server's certificate may be of, beside the system's.
+    pub ca_certificate: Option<PathBuf>,
     /// Limit of one request. A busy server may wait 30 s for its own database: 60 s or more.
     pub timeout: Duration,
     /// How often and how fast a call is repeated.
@@ -54,6 +58,7 @@ impl ClientConfig {
             password: None,
             token: None,
             insecure_tls: false,
+            ca_certificate: None,
             timeout: Duration::from_secs(60),
             retry: RetryPolicy::default(),
         }
@@ -62,7 +67,17 @@ impl ClientConfig {
 
 impl std::fmt::Debug for ClientConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { uri, host_header, username, password, token, insecure_tls, timeout, retry } = self;
+        let Self {
+            uri,
+            host_header,
+            username,
+            password,
+            token,
+            insecure_tls,
+            ca_certificate,
+            timeout,
+            retry,
+        } = self;
         f.debug_struct("ClientConfig")
             .field("uri", &format_args!("{}://{}{}", uri.scheme(), authority(uri), uri.path()))
             .field("host_header", host_header)
@@ -70,6 +85,7 @@ impl std::fmt::Debug for ClientConfig {
             .field("password", password)
             .field("token", token)
             .field("insecure_tls", insecure_tls)
+            .field("ca_certificate", ca_certificate)
             .field("timeout", timeout)
             .field("retry", retry)
             .finish()
@@ -122,7 +138,8 @@ impl Client {
     /// A client; connects on first use.
     ///
     /// # Errors
-    /// [`TrackingError::Invalid`] for an address or Host header that HTTP cannot carry.
+    /// [`TrackingError::Invalid`] for an address or Host header that HTTP cannot carry, or a file that
+    /// holds no certificate.
     pub fn new(mut config: ClientConfig) -> Result<Self, TrackingError> {
         let invalid =
             |what, value: &str, rule| TrackingError::Invalid { what, value: value.to_owned(), rule };
@@ -133,7 +150,9 @@ impl Client {
             HeaderValue::from_str(host).map_err(|_| invalid("Host header", host, "visible ASCII"))?;
         }
         take_credentials(&mut config);
+        let authorities = config.ca_certificate.as_deref().map_or(Ok(vec![]), authorities)?;
         let http = reqwest::Client::builder()
+            .tls_certs_merge(authorities)
             .timeout(config.timeout)
             .connect_timeout(config.timeout.min(Duration::from_secs(5)))
             .danger_accept_invalid_certs(config.insecure_tls)
@@ -255,6 +274,20 @@ fn object<T: DeserializeOwned>(call: &'static str, body: &[u8]) -> Result<T, Tra
     })
 }
 
+/// The certificates of a PEM file.
+fn authorities(path: &Path) -> Result<Vec<reqwest::Certificate>, TrackingError> {
+    let invalid = |rule| TrackingError::Invalid {
+        what: "server certificate file",
+        value: path.display().to_string(),
+        rule,
+    };
+    let pem = std::fs::read(path).map_err(|_| invalid("must be a file that can be read"))?;
+    match reqwest::Certificate::from_pem_bundle(&pem) {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        _ => Err(invalid("must hold certificates in PEM")),
+    }
+}
+
 fn excerpt(body: &[u8]) -> String {
     limits::cut(String::from_utf8_lossy(body).trim(), 200).to_owned()
 }
@@ -292,6 +325,16 @@ mod tests {
         assert!(!printed.contains("hidden") && !printed.contains("concealed"), "{printed}");
         assert_eq!(client.config.username.as_deref(), Some("ann"));
         assert_eq!(client.config.uri.as_str(), "http://mlflow:5000/ml");
+    }
+
+    #[test]
+    fn a_certificate_file_must_hold_certificates() {
+        let mut config = ClientConfig::new(Url::parse("https://mlflow").expect("an address"));
+        for path in ["/nowhere/ca.pem", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")] {
+            config.ca_certificate = Some(path.into());
+            let error = Client::new(config.clone()).expect_err("no certificate").to_string();
+            assert!(error.contains(path), "{error}");
+        }
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub struct Metric {
 
 /// Non-finite numbers as `"NaN"`, `"Infinity"`, `"-Infinity"`: the only forms that MLflow's
 /// protobuf parser takes. Any other silently loses the rest of the batch.
-fn f64_or_text<S: Serializer>(value: &f64, out: S) -> Result<S::Ok, S::Error> {
+pub(in crate::tracking) fn f64_or_text<S: Serializer>(value: &f64, out: S) -> Result<S::Ok, S::Error> {
     match *value {
         v if v.is_nan() => out.serialize_str("NaN"),
         f64::INFINITY => out.serialize_str("Infinity"),
@@ -91,7 +91,7 @@ pub struct RunData {
 }
 
 /// The data set of a training, shown on the run's page.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dataset {
     /// Name, at most 500 characters.
     pub name: String,
@@ -106,7 +106,7 @@ pub struct Dataset {
 }
 
 /// One column of a data set.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatasetColumn {
     /// Name.
     pub name: String,

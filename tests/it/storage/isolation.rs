@@ -3,7 +3,7 @@
 use binah_ml::{
     Error,
     auth::tenant::scope,
-    storage::{TenantTransaction, doctor, privileges},
+    storage::{TenantTransaction, Worker, doctor, privileges},
 };
 use sqlx::{AssertSqlSafe, query, query_scalar};
 
@@ -19,7 +19,7 @@ async fn tenant_tables(database: &TestDatabase) -> Vec<String> {
     let tables = doctor::examine(&subject(database)).await.tenant_tables;
     let tables: Vec<_> =
         tables.iter().filter_map(|name| name.strip_prefix("public.")).map(str::to_owned).collect();
-    assert_eq!(tables.len(), 11, "the tables of a migrated database");
+    assert_eq!(tables.len(), 12, "the tables of a migrated database");
     tables
 }
 
@@ -36,7 +36,8 @@ async fn with_rows_of_a(grant_all: bool) -> TestDatabase {
              VALUES ('{a}', 'x', 'x', '{{}}', '{{}}', 0);
          INSERT INTO model_aliases (tenant_id, model_type, alias) VALUES ('{a}', 'x', 'champion');
          INSERT INTO model_promotions (tenant_id, model_type, model_id, decision, promoted, reason)
-             VALUES ('{a}', 'x', '{a}', 'set', true, 'r');"
+             VALUES ('{a}', 'x', '{a}', 'set', true, 'r');
+         INSERT INTO tracking_outbox (tenant_id, model_id, job_id, run, files) VALUES ('{a}', '{a}', '{a}', '{{}}', '{{}}');"
     );
     for table in ["cost_records", "risk_records", "roi_records", "property_metrics"] {
         statements.push_str(&format!("INSERT INTO {table} (tenant_id, entity_id) VALUES ('{a}', 'e');"));
@@ -103,6 +104,12 @@ async fn a_row_of_another_tenant_cannot_be_written() {
                     let columns = "name, physical_name, column_names, column_types, row_count";
                     format!("{columns}) VALUES ('{}', 'y', 'y', '{{}}', '{{}}', 0)", tenant(TENANT_A))
                 }
+                "tracking_outbox" => {
+                    format!(
+                        "model_id, job_id, run, files) VALUES ('{0}', '{0}', '{0}', '{{}}', '{{}}')",
+                        tenant(TENANT_A)
+                    )
+                }
                 _ => format!("entity_id) VALUES ('{}', 'e')", tenant(TENANT_A)),
             };
             let mut tx = service.tenant_transaction("test").await.expect("begins");
@@ -125,6 +132,44 @@ async fn a_row_of_another_tenant_cannot_be_written() {
         })
         .await;
     }
+}
+
+/// A worker sees its own queue, of all tenants, and of every other table nothing; as a tenant goes on
+/// nobody sees more than before.
+#[tokio::test]
+async fn a_worker_sees_its_queue_and_nothing_else() {
+    let database = with_rows_of_a(true).await;
+    let service = database.service_with(1);
+    let own = Worker::Tracking.table();
+    for table in tenant_tables(&database).await {
+        let mut tx = service.worker_transaction(Worker::Tracking, "test").await.expect("begins");
+        let counted: i64 = query_scalar(AssertSqlSafe(format!("SELECT count(*) FROM {table}")))
+            .fetch_one(&mut *tx)
+            .await
+            .expect("counts");
+        assert_eq!(counted, i64::from(table == own), "{table}");
+        let changed = query(AssertSqlSafe(format!("UPDATE {table} SET tenant_id = tenant_id")))
+            .execute(&mut *tx)
+            .await
+            .expect("runs");
+        assert_eq!(changed.rows_affected(), u64::from(table == own), "{table}");
+    }
+    scope(tenant(TENANT_B), async {
+        let mut tx = service.tenant_transaction("test").await.expect("begins");
+        let counted: i64 =
+            query_scalar("SELECT count(*) FROM tracking_outbox").fetch_one(&mut *tx).await.expect("counts");
+        assert_eq!(counted, 0, "the connection was a worker's before");
+        let error = query(
+            "INSERT INTO tracking_outbox (tenant_id, model_id, job_id, run, files)
+                           VALUES ($1, $1, $1, '{}', '{}')",
+        )
+        .bind(tenant(TENANT_A).uuid())
+        .execute(&mut *tx)
+        .await
+        .expect_err("a foreign row");
+        assert!(error.to_string().contains("row-level security"), "{error}");
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -31,6 +31,7 @@ async fn the_first_run_creates_and_the_second_changes_nothing() {
             "0004 imported tables",
             "0005 data digest",
             "0006 model aliases",
+            "0007 tracking outbox",
         ]
     );
     let second = migrate(&owner, &service_login()).await.expect("migrates");

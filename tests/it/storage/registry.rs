@@ -7,7 +7,7 @@ use binah_ml::{
     features::{Feature, FeatureKind, FeatureSchema},
     inference::VersionSelector,
     jobs::{Jobs, NewJob},
-    registry::{ArtifactStore, ModelRecord, NewModel, Registry, Verdict, resolve},
+    registry::{ArtifactStore, ModelRecord, NewModel, Registry, Verdict, link_run, resolve},
     storage::{Database, prediction_log},
 };
 use serde_json::{Value, json};
@@ -82,6 +82,7 @@ impl Bench {
                 ("model.bml".into(), b"trees".to_vec().into()),
                 ("model.ubj".into(), vec![1; 3].into()),
             ],
+            run: None,
         };
         match self.registry.register(new).await? {
             Some(record) => Ok(record),
@@ -137,8 +138,9 @@ async fn a_registered_model_comes_back_as_it_was() {
         assert_eq!(resolve(&mut tx, cost(), &VersionSelector::Champion).await.expect("found"), second);
         drop(tx);
         assert_eq!(&bench.registry.read(&second, "model.bml").await.expect("reads")[..], b"trees");
-        let link = bench.registry.link_run(second.id, "run", "runs:/run/model", Some("2")).await;
-        link.expect("links");
+        let mut tx = bench.service.tenant_transaction("test").await.expect("begins");
+        link_run(&mut tx, second.id, "run", "runs:/run/model", Some("2")).await.expect("links");
+        tx.commit().await.expect("commits");
         let linked =
             bench.registry.detail(cost(), &VersionSelector::Latest).await.expect("found").version.record;
         assert_eq!(linked.mlflow_run_id.as_deref(), Some("run"));

@@ -76,6 +76,22 @@ pub(super) const SABOTAGES: &[Sabotage] = &[
     ),
     sabotage("policy_opens_wall foreign_row_written", "ALTER POLICY tenant_isolation ON predictions WITH CHECK (true)"),
     sabotage("policy_opens_wall", "CREATE POLICY theirs ON cost_records TO {query} USING (true) WITH CHECK (true)"),
+    // What opens a worker's queue opens nothing else, to nobody else, under no other condition.
+    sabotage(
+        "policy_opens_wall",
+        "CREATE POLICY tracking_worker ON predictions TO {service}
+             USING (current_setting('app.worker', true) = 'tracking')
+             WITH CHECK (current_setting('app.worker', true) = 'tracking')",
+    ),
+    sabotage(
+        "policy_opens_wall",
+        "CREATE POLICY everybody ON tracking_outbox USING (current_setting('app.worker', true) = 'tracking')
+             WITH CHECK (current_setting('app.worker', true) = 'tracking')",
+    ),
+    sabotage(
+        "policy_opens_wall",
+        "ALTER POLICY tracking_worker ON tracking_outbox USING (current_setting('app.worker', true) <> 'x')",
+    ),
     sabotage(
         "policy_across_tenants",
         "CREATE ROLE {database}_auditor; CREATE POLICY audit ON predictions FOR SELECT TO {database}_auditor USING (true)",
