@@ -216,10 +216,10 @@ fn cost(seconds: &Seconds, n_train: usize, model_bytes: usize) -> String {
         ("exporting", seconds.export),
         ("drawing", seconds.report),
     ];
-    let stages = stages.map(|(stage, seconds)| format!("{stage} {} s", short(seconds))).join(", ");
+    let stages = stages.map(|(stage, seconds)| format!("{stage} {seconds:.3} s")).join(", ");
     format!(
-        "### Cost\n\n{} s ({stages}), {} rows a second in fitting; the model has {}B.\n",
-        short(seconds.working()),
+        "### Cost\n\n{:.3} s ({stages}), {} rows a second in fitting; the model has {}B.\n",
+        seconds.working(),
         short(n_train as f64 / seconds.fit),
         spaced(&short(model_bytes as f64))
     )
