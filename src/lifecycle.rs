@@ -150,6 +150,9 @@ impl Lifecycle {
     }
 }
 
+/// Metrics that a version's page shows; the run has all of them.
+const SHOWN_METRICS: [&str; 6] = ["rmse", "mae", "r2", "accuracy", "auc_roc", "anomaly_rate"];
+
 /// What a version's page in MLflow says of it.
 fn tags(detail: &VersionDetail) -> Vec<Pair> {
     let record = &detail.version.record;
@@ -160,7 +163,7 @@ fn tags(detail: &VersionDetail) -> Vec<Pair> {
     ];
     tags.extend(record.mlflow_run_id.as_deref().map(|run| Pair::new("run_id", run)));
     tags.extend(record.data_digest.as_deref().map(|digest| Pair::new("data_digest", digest)));
-    let main = record.metrics.iter().filter(|(name, _)| !name.starts_with("train_"));
+    let main = record.metrics.iter().filter(|(name, _)| SHOWN_METRICS.contains(&name.as_str()));
     tags.extend(main.map(|(name, value)| Pair::new(format!("metric.{name}"), value.to_string())));
     tags.extend(detail.promotions.first().map(|last| {
         let word = if last.promoted { "promoted" } else { "not promoted" };

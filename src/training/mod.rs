@@ -7,6 +7,7 @@ pub mod gate;
 mod promotion;
 pub mod report;
 pub mod request;
+mod rooms;
 pub mod source;
 pub mod split;
 mod stages;
@@ -14,5 +15,6 @@ pub mod trainer;
 
 pub use gate::Gate;
 pub use request::{SplitKind, TrainOutcome, TrainRequest};
+pub use rooms::Rooms;
 pub use source::Sources;
-pub use trainer::{Rooms, Trainer};
+pub use trainer::Trainer;

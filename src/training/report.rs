@@ -90,19 +90,16 @@ pub(super) fn message(
     if let Some(join) = &trained.origin.join {
         let _ = write!(text, "; {join}");
     }
-    let _ = write!(text, "; {}", promotion(verdict));
+    let _ = match verdict.champion_version.filter(|_| !verdict.promoted) {
+        None => write!(text, "; now the champion: {}", verdict.reason),
+        Some(champion) => {
+            write!(text, "; {} stays the champion: {}", version_label(champion), verdict.reason)
+        }
+    };
     if !tracked {
         text.push_str("; tracking is pending: MLflow did not take the run yet, it is logged later");
     }
     text
-}
-
-/// What the verdict means for predictions.
-fn promotion(verdict: &Verdict) -> String {
-    match verdict.champion_version.filter(|_| !verdict.promoted) {
-        None => format!("now the champion: {}", verdict.reason),
-        Some(champion) => format!("{} stays the champion: {}", version_label(champion), verdict.reason),
-    }
 }
 
 /// The warning of a version that predictions will not use.

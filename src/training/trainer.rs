@@ -1,9 +1,6 @@
 //! One training, from the request to the registered version and its run in MLflow.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -12,34 +9,32 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::{
-    Gate, SplitKind, TrainOutcome, TrainRequest,
+    Gate, Rooms, SplitKind, TrainOutcome, TrainRequest,
     evaluate::{Evaluation, evaluate},
     fit::{FitContext, Fitted, fit},
     flavors::{Provenance, flavors},
     gate::Admission,
     promotion::{self, Champion, Comparison, HeldOut},
     report::{self, Material, Shown},
-    source::{Loaded, Origin, Sources},
+    source::{Loaded, Origin},
     split::Split,
     stages::{Seconds, Stopwatch},
 };
 use crate::{
     auth::{Caller, TenantId, tenant},
     catalog::{Family, Hyperparameters, ModelType},
-    config::{PromotionConfig, TrainingConfig},
+    config::TrainingConfig,
     error::{Error, Result},
     features::{
         pipeline::{DataProfile, RowsDigest},
         query,
     },
     forest::codec::native,
-    inference::{LoadedModel, ModelCache, model::NATIVE_FILE, request::version_label},
+    inference::{LoadedModel, model::NATIVE_FILE, request::version_label},
     jobs::{Jobs, NewJob},
-    outbox::{Outbox, Outgoing},
-    registry::{ModelRecord, NewModel, Registry, Verdict},
-    storage::Database,
+    outbox::Outgoing,
+    registry::{ModelRecord, NewModel, Verdict},
     tracking::{Flavor, PackedRun},
-    xgboost::LazyLibrary,
 };
 
 /// File name of XGBoost's own format in the registry and in MLflow.
@@ -55,27 +50,6 @@ pub struct Trainer {
     jobs: Jobs,
     running: TaskTracker,
     rooms: Rooms,
-}
-
-/// The rooms that a training passes through.
-#[derive(Debug)]
-pub struct Rooms {
-    /// Where jobs are noted.
-    pub database: Database,
-    /// Where the rows come from.
-    pub sources: Sources,
-    /// Where versions are kept.
-    pub registry: Registry,
-    /// What predictions find in memory.
-    pub cache: ModelCache,
-    /// Which new versions are served.
-    pub promotion: PromotionConfig,
-    /// Where runs are logged.
-    pub outbox: Outbox,
-    /// How long an answer waits for its run.
-    pub tracking_wait: Duration,
-    /// What boosting needs.
-    pub library: LazyLibrary,
 }
 
 /// What the fitting stage hands to the storing stages.

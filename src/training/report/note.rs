@@ -4,16 +4,14 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value};
 
-use super::{
-    super::{
-        stages::Seconds,
-        trainer::{Task, Trained},
-    },
-    promotion,
+use super::super::{
+    stages::Seconds,
+    trainer::{Task, Trained},
 };
 use crate::{
     catalog::Family,
     chart::number::{count, percent, short},
+    inference::request::version_label,
     registry::{ModelRecord, Verdict},
     tracking::{JOB_TAG, ModelFolder},
 };
@@ -39,7 +37,7 @@ pub(super) fn note(
     let sections = [
         what(task, trained),
         quality(task.model_type.family, &evaluation.metrics, evaluation.judged.in_sample),
-        format!("When it was registered: {}.\n", promotion(verdict)),
+        served(verdict),
         warnings(&evaluation.warnings),
         load(task, folder),
         features(&trained.importance),
@@ -53,6 +51,19 @@ pub(super) fn note(
         }
     }
     note
+}
+
+fn served(verdict: &Verdict) -> String {
+    match verdict.champion_version.filter(|_| !verdict.promoted) {
+        None => format!("It became the champion: {}.\n", verdict.reason),
+        Some(champion) => {
+            format!(
+                "**It is not served**, {} stays the champion: {}.\n",
+                version_label(champion),
+                verdict.reason
+            )
+        }
+    }
 }
 
 fn what(task: &Task, trained: &Trained) -> String {
