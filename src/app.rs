@@ -49,8 +49,9 @@ impl std::fmt::Debug for App {
 }
 
 impl App {
-    /// Puts the rooms together. Waits for no dependency: a database that is down makes the service
-    /// not ready, it does not keep it from starting; a graph that is down is asked when it is needed.
+    /// Puts the rooms together. No dependency that is down keeps the service from starting: without the database it
+    /// is not ready, and a graph is asked again when it is needed. Neo4j is waited for up to 10 s, Postgres as long
+    /// as a connection may take.
     ///
     /// # Errors
     /// For a setting or a Cypher template that cannot work, and in production for a login that row-level

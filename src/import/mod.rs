@@ -64,6 +64,8 @@ pub async fn load(
     let started = Instant::now();
     let mut transaction = owner.tenant_transaction("import").await?;
     transaction.set_statement_timeout(Duration::ZERO).await?;
+    // A replacement drops the old table last: a query that reads it then must not undo the whole import.
+    transaction.set_lock_timeout(Duration::ZERO).await?;
     let rows = match (&plan.destination, plan.action) {
         (Destination::Records(model_type), _) => {
             let standing = Standing::records(model_type.table, plan.names());

@@ -135,7 +135,8 @@ pub async fn record_columns(
         .collect())
 }
 
-/// Makes other imports of this tenant into this table wait until the transaction ends.
+/// Makes other imports of this tenant into this table wait until the transaction ends, for as long as that takes:
+/// [`crate::import::load`] has no limit on its waits.
 ///
 /// # Errors
 /// Those of the database.
@@ -214,7 +215,7 @@ pub(crate) async fn publish(
     Ok(())
 }
 
-/// Drops the table and its name.
+/// Drops the table and its name, once nobody reads it any more.
 ///
 /// # Errors
 /// Those of the database.

@@ -10,6 +10,7 @@ use super::{
     config::{ConnectConfig, Login},
     error::sqlstate,
     login::{self, LoginChange},
+    patience::{LOCK_TIMEOUT, Patience},
 };
 use crate::{Error, Result};
 
@@ -42,7 +43,7 @@ pub struct MigrateReport {
 ///
 /// # Errors
 /// [`Error::Unavailable`] if the server cannot be reached or refuses the owner; otherwise
-/// [`Error::Internal`] naming the migration, or the attribute that makes `service` no
+/// [`Error::Internal`] naming the migration (also if others hold its tables for minutes), or the attribute that makes `service` no
 /// unprivileged login.
 pub async fn migrate(owner: &ConnectConfig, service: &Login) -> Result<MigrateReport> {
     let started = Instant::now();
@@ -52,8 +53,7 @@ pub async fn migrate(owner: &ConnectConfig, service: &Login) -> Result<MigrateRe
     // An older build must start on a newer schema while a release rolls out.
     let mut migrator: Migrator = sqlx::migrate!();
     migrator.set_ignore_missing(true);
-    // `run` is not Send over a borrowed connection; this is what it calls.
-    migrator.run_direct(None, &mut connection, false).await.map_err(Error::internal)?;
+    apply(&migrator, &mut connection).await?;
     let applied = migrator
         .iter()
         .filter(|migration| migration.version > before)
@@ -64,6 +64,23 @@ pub async fn migrate(owner: &ConnectConfig, service: &Login) -> Result<MigrateRe
     // Closing gives the lock back.
     connection.close().await?;
     Ok(MigrateReport { created_database, applied, login, elapsed: started.elapsed() })
+}
+
+/// Applies what is missing. A migration that does not get its locks soon is rolled back and begun again, for some
+/// minutes, so that nobody's statements queue behind it.
+async fn apply(migrator: &Migrator, connection: &mut PgConnection) -> Result<()> {
+    let limit = format!("SET lock_timeout = '{LOCK_TIMEOUT}'");
+    raw_sql(AssertSqlSafe(limit)).execute(&mut *connection).await?;
+    let mut patience = Patience::new();
+    // `run` is not Send over a borrowed connection; this is what it calls.
+    while let Err(error) = migrator.run_direct(None, connection, false).await {
+        if !patience.again(&error, "migration").await {
+            return Err(Error::internal(error));
+        }
+    }
+    // The other locks of this session are advisory: only other starts wait for them.
+    raw_sql("RESET lock_timeout").execute(connection).await?;
+    Ok(())
 }
 
 /// The highest migration that is applied; 0 for an empty database.

@@ -13,6 +13,7 @@ pub mod imported_tables;
 mod json;
 pub mod login;
 pub mod migrate;
+mod patience;
 pub mod prediction_log;
 pub mod privileges;
 pub mod query_login;

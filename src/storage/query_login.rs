@@ -5,7 +5,7 @@
 //! the setting app.tenant_id, which a statement can change, and holds for everybody; permissive policies are
 //! joined by OR, a restrictive one stands before them all.
 
-use sqlx::{AssertSqlSafe, Connection, PgConnection, query_as, query_scalar, raw_sql};
+use sqlx::{AssertSqlSafe, Connection, FromRow, PgConnection, query_as, query_scalar, raw_sql};
 
 use super::{
     config::{ConnectConfig, Login},
@@ -13,6 +13,7 @@ use super::{
     imported_tables,
     login::{CONCURRENT_UPDATE, LoginChange, ensure_role},
     migrate::{LOCK, connect},
+    patience::{LOCK_TIMEOUT, Patience},
 };
 use crate::{Error, Result};
 
@@ -38,10 +39,13 @@ pub struct QueryLoginReport {
 }
 
 /// Creates `query`, or sets its password, and shows it the tables `(schema, name)`, each of which has a
-/// `tenant_id` and forced row-level security. `service` may sign for a tenant from then on. Repeatable.
+/// `tenant_id` and forced row-level security. `service` may sign for a tenant from then on. Repeatable: a table
+/// that is shown already is not locked. The others are locked one after the other, each in a transaction of its
+/// own, and waited for as [`super::patience`] says. Former query logins may read none of them afterwards.
 ///
 /// # Errors
-/// Those of the database; [`Error::Internal`] if a table is not walled or the role is no plain login.
+/// Those of the database; [`Error::Internal`] if a table is not walled, is in use for too long, or the role is no
+/// plain login.
 pub async fn install(
     owner: &ConnectConfig,
     service: &Login,
@@ -68,13 +72,16 @@ pub async fn install(
          GRANT USAGE ON SCHEMA sec TO {service_role};
          GRANT EXECUTE ON FUNCTION sec.sign_tenant(uuid, integer, integer) TO {service_role};"
     );
-    raw_sql(AssertSqlSafe(grants)).execute(&mut *transaction).await?;
+    // What is shown already stays so without a gap: replicas are running queries.
+    let mut regrants = String::new();
     for (schema, table) in tables {
-        show(&mut transaction, &query.name, schema, table).await?;
+        if let Some(wall) = Wall::find(&mut transaction, &query.name, schema, table).await?
+            && wall.stands
+        {
+            regrants.push_str(&wall.grant());
+        }
     }
-    for table in imported(&mut transaction).await? {
-        show(&mut transaction, &query.name, imported_tables::SCHEMA, &table).await?;
-    }
+    raw_sql(AssertSqlSafe(grants + &regrants)).execute(&mut *transaction).await?;
     let revoked_functions = revoke(&mut transaction, query).await?;
     if revoked_functions.is_some() {
         give_back(&mut transaction, service).await?;
@@ -90,6 +97,18 @@ pub async fn install(
             return Err(error.into());
         }
     }
+    let mut patience = Patience::new();
+    for (schema, table) in tables {
+        show_patiently(&mut connection, &mut patience, query, service, schema, table).await?;
+    }
+    for table in imported(&mut connection).await? {
+        let schema = imported_tables::SCHEMA;
+        match show_patiently(&mut connection, &mut patience, query, service, schema, &table).await {
+            // Its tenant replaced it meanwhile.
+            Err(_) if !exists(&mut connection, schema, &table).await? => {}
+            other => other?,
+        }
+    }
     // Closing gives the lock back.
     connection.close().await?;
     Ok(QueryLoginReport { login, revoked_functions })
@@ -102,43 +121,130 @@ async fn imported(connection: &mut PgConnection) -> Result<Vec<String>> {
     Ok(query_scalar(tables).bind(imported_tables::SCHEMA).fetch_all(connection).await?)
 }
 
+async fn exists(connection: &mut PgConnection, schema: &str, table: &str) -> Result<bool> {
+    let exists = "SELECT to_regclass(format('%I.%I', $1::text, $2::text)) IS NOT NULL";
+    Ok(query_scalar(exists).bind(schema).bind(table).fetch_one(connection).await?)
+}
+
+/// As [`show`], in short transactions of its own; nothing is locked if all stands already.
+async fn show_patiently(
+    connection: &mut PgConnection,
+    patience: &mut Patience,
+    query: &Login,
+    service: &Login,
+    schema: &str,
+    table: &str,
+) -> Result<()> {
+    loop {
+        let wall = walled(connection, &query.name, schema, table).await?;
+        if wall.stands {
+            return Ok(());
+        }
+        let Err(error) = wall.build_quickly(connection, &service.name).await else { return Ok(()) };
+        if !patience.again(&error, &wall.table).await {
+            return Err(error.into());
+        }
+    }
+}
+
 /// Shows the login one more table, of a schema that [`install`] has opened to it. The policies come before the grant.
 ///
 /// # Errors
 /// As [`install`].
 pub async fn show(connection: &mut PgConnection, login: &str, schema: &str, table: &str) -> Result<()> {
-    let walled: Option<bool> = query_scalar(
-        "SELECT relrowsecurity AND relforcerowsecurity
-                AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = pg_class.oid AND attname = 'tenant_id'
-                                                       AND atttypid = 'uuid'::regtype AND NOT attisdropped)
-           FROM pg_class WHERE relnamespace = to_regnamespace(quote_ident($1)) AND relname = $2",
-    )
-    .bind(schema)
-    .bind(table)
-    .fetch_optional(&mut *connection)
-    .await?;
-    if walled != Some(true) {
-        return Err(Error::internal(format!(
-            "{schema}.{table} has no forced row-level security by tenant_id"
-        )));
+    let wall = walled(connection, login, schema, table).await?;
+    if !wall.stands {
+        wall.build(connection).await?;
     }
-    let (login, schema, table): (String, String, String) =
-        query_as("SELECT quote_ident($1), quote_ident($2), quote_ident($3)")
-            .bind(login)
-            .bind(schema)
-            .bind(table)
-            .fetch_one(&mut *connection)
-            .await?;
-    let verified = "USING (tenant_id = (SELECT sec.verified_tenant()))";
-    let statements = format!(
-        "DROP POLICY IF EXISTS tenant_query_wall ON {schema}.{table};
-         DROP POLICY IF EXISTS tenant_query ON {schema}.{table};
-         CREATE POLICY tenant_query_wall ON {schema}.{table} AS RESTRICTIVE TO {login} {verified};
-         CREATE POLICY tenant_query ON {schema}.{table} AS PERMISSIVE FOR SELECT TO {login} {verified};
-         GRANT SELECT ON {schema}.{table} TO {login};"
-    );
-    raw_sql(AssertSqlSafe(statements)).execute(connection).await?;
     Ok(())
+}
+
+/// What stands between the query login and a table.
+#[derive(FromRow)]
+struct Wall {
+    /// The table, qualified and quoted.
+    table: String,
+    /// The login, quoted.
+    login: String,
+    /// Whether the table has a tenant_id and forced row-level security.
+    walled: bool,
+    /// Whether both policies and the grant are there as [`Wall::build`] makes them.
+    stands: bool,
+    /// Other roles that the policies name: former query logins. Without the policies they must not read.
+    former: Vec<String>,
+}
+
+async fn walled(connection: &mut PgConnection, login: &str, schema: &str, table: &str) -> Result<Wall> {
+    let wall = Wall::find(connection, login, schema, table).await?;
+    wall.filter(|wall| wall.walled).ok_or_else(|| {
+        Error::internal(format!("{schema}.{table} has no forced row-level security by tenant_id"))
+    })
+}
+
+impl Wall {
+    async fn find(
+        connection: &mut PgConnection,
+        login: &str,
+        schema: &str,
+        table: &str,
+    ) -> Result<Option<Self>> {
+        let wall = query_as(
+            "SELECT format('%I.%I', $2::text, $3::text) AS table, quote_ident($1::text) AS login,
+                    relrowsecurity AND relforcerowsecurity
+                    AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = c.oid AND attname = 'tenant_id'
+                                                           AND atttypid = 'uuid'::regtype AND NOT attisdropped) AS walled,
+                    EXISTS (SELECT FROM aclexplode(relacl) WHERE grantee = l.oid AND privilege_type = 'SELECT')
+                    AND (SELECT count(*) FROM pg_policy
+                          WHERE polrelid = c.oid AND polroles = ARRAY[l.oid] AND polwithcheck IS NULL
+                            AND pg_get_expr(polqual, polrelid) = '(tenant_id = ( SELECT sec.verified_tenant() AS verified_tenant))'
+                            AND (polname, polpermissive, polcmd)
+                                IN (('tenant_query_wall', false, '*'), ('tenant_query', true, 'r'))) = 2 AS stands,
+                    ARRAY(SELECT DISTINCT rolname::text FROM pg_policy JOIN pg_roles r ON r.oid = ANY (polroles)
+                           WHERE polrelid = c.oid AND polname IN ('tenant_query_wall', 'tenant_query')
+                             AND r.oid <> l.oid) AS former
+               FROM pg_class c, pg_roles l
+              WHERE relnamespace = to_regnamespace(quote_ident($2::text)) AND relname = $3::text AND l.rolname = $1::text",
+        );
+        Ok(wall.bind(login).bind(schema).bind(table).fetch_optional(connection).await?)
+    }
+
+    fn grant(&self) -> String {
+        format!("GRANT SELECT ON {} TO {};", self.table, self.login)
+    }
+
+    /// Makes the policies anew, then the grant.
+    async fn build(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
+        let Self { table, login, .. } = self;
+        let verified = "USING (tenant_id = (SELECT sec.verified_tenant()))";
+        let statements = format!(
+            "DROP POLICY IF EXISTS tenant_query_wall ON {table};
+             DROP POLICY IF EXISTS tenant_query ON {table};
+             CREATE POLICY tenant_query_wall ON {table} AS RESTRICTIVE TO {login} {verified};
+             CREATE POLICY tenant_query ON {table} AS PERMISSIVE FOR SELECT TO {login} {verified};
+             {}",
+            self.grant()
+        );
+        raw_sql(AssertSqlSafe(statements)).execute(connection).await.map(drop)
+    }
+
+    /// [`Self::build`] in a transaction that waits for no lock for long. Former query logins lose their grants
+    /// in it; one that has become the service's login keeps them.
+    async fn build_quickly(&self, connection: &mut PgConnection, service: &str) -> sqlx::Result<()> {
+        let mut transaction = connection.begin().await?;
+        let limit = format!("SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'");
+        raw_sql(AssertSqlSafe(limit)).execute(&mut *transaction).await?;
+        for former in self.former.iter().filter(|former| *former != service) {
+            let revoke: String =
+                query_scalar("SELECT format('REVOKE ALL ON %s FROM %I', $1::text, $2::text)")
+                    .bind(&self.table)
+                    .bind(former)
+                    .fetch_one(&mut *transaction)
+                    .await?;
+            raw_sql(AssertSqlSafe(revoke)).execute(&mut *transaction).await?;
+        }
+        self.build(&mut transaction).await?;
+        transaction.commit().await
+    }
 }
 
 /// Takes the dangerous functions from PUBLIC and gives them to every login that had them through it, but the

@@ -136,6 +136,13 @@ impl TenantTransaction {
         raw_sql(AssertSqlSafe(statement)).execute(&mut **self).await?;
         Ok(())
     }
+
+    /// Gives the statements of this transaction another longest wait for a lock; zero is none.
+    pub(crate) async fn set_lock_timeout(&mut self, limit: std::time::Duration) -> Result<()> {
+        let statement = format!("SET LOCAL lock_timeout = {}", limit.as_millis());
+        raw_sql(AssertSqlSafe(statement)).execute(&mut **self).await?;
+        Ok(())
+    }
 }
 
 impl Open {

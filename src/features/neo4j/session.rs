@@ -5,13 +5,14 @@ use std::time::Duration;
 use chrono::NaiveDate;
 use neo4rs::{ConfigBuilder, Graph, Query, summary};
 use secrecy::ExposeSecret;
+use serde_json::json;
 
 use super::decode::Columns;
 use super::template::{Template, TemplateError};
 use super::{GraphOptions, OpenError};
 use crate::auth::tenant;
 use crate::catalog::ModelType;
-use crate::error::{Error, Result};
+use crate::error::{Error, FieldError, Result};
 use crate::features::table::KeyedTable;
 
 /// The dependency's name in errors.
@@ -20,6 +21,13 @@ const NEO4J: &str = "Neo4j";
 const FETCH_SIZE: usize = 4_096;
 /// What the client grants beyond the server's own limit, for the answer's way.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// Codes of a statement that cannot be run as it stands, or not over these values.
+const STATEMENT: &str = "Neo.ClientError.Statement.";
+/// Codes of a procedure or function that refused its arguments.
+const PROCEDURE: &str = "Neo.ClientError.Procedure.";
+/// The code of a statement that writes.
+const ACCESS_MODE: &str = "Neo.ClientError.Statement.AccessMode";
 
 /// A pool of connections.
 pub(super) struct Session {
@@ -80,9 +88,10 @@ impl Session {
             .param("today", today)
             .extra("tx_timeout", milliseconds(self.query_timeout));
         let read = async {
-            let mut stream = self.graph.execute_read(query).await.map_err(failure)?;
+            let failed = |error| failure_of_values(error, template);
+            let mut stream = self.graph.execute_read(query).await.map_err(failed)?;
             let mut columns = Columns::new(&template.columns, model_type, target);
-            while let Some(row) = stream.next().await.map_err(failure)? {
+            while let Some(row) = stream.next().await.map_err(failed)? {
                 if columns.len() == self.max_rows {
                     return Err(columns.too_many(self.max_rows));
                 }
@@ -105,7 +114,8 @@ impl Session {
         let explain = async {
             let stream = match self.graph.execute_read(query).await {
                 Ok(stream) => stream,
-                Err(neo4rs::Error::Neo4j(error)) if error.code().contains(".Statement.") => {
+                // A server that is ill says so with other codes.
+                Err(neo4rs::Error::Neo4j(error)) if error.code().starts_with(STATEMENT) => {
                     return Ok(Err(error.message().lines().next().unwrap_or_default().to_owned()));
                 }
                 Err(error) => return Err(failure(error)),
@@ -165,14 +175,42 @@ fn unavailable(source: impl Into<crate::error::BoxError>) -> Error {
     Error::Unavailable { dependency: NEO4J, source: source.into() }
 }
 
-/// What the driver reports. A wrong password or a query that takes too long is for the operator, too:
-/// templates are the operator's.
+/// What the driver reports, for the operator: a wrong password, a query that takes too long. Of what the server says
+/// only the code: its messages quote values, which are tenants'.
 pub(super) fn failure(error: neo4rs::Error) -> Error {
     match error {
-        neo4rs::Error::Neo4j(server) if server.code().contains(".Statement.") => {
-            Error::internal(format!("{}: {}", server.code(), server.message()))
+        neo4rs::Error::Neo4j(server) if server.code().starts_with(STATEMENT) => {
+            Error::internal(server.code().to_owned())
+        }
+        neo4rs::Error::Neo4j(server) => unavailable(server.code().to_owned()),
+        neo4rs::Error::RoutingTableError((code, _)) => unavailable(code),
+        neo4rs::Error::UnexpectedMessage(_)
+        | neo4rs::Error::UnknownMessage(_)
+        | neo4rs::Error::UnknownType(_)
+        | neo4rs::Error::InvalidTypeMarker(_)
+        | neo4rs::Error::DeserializationError(_) => {
+            unavailable("an answer that the driver does not understand")
         }
         other => unavailable(other),
+    }
+}
+
+/// As [`failure`], of a template that the server has accepted: what it cannot run now, it cannot run over the
+/// tenant's values.
+fn failure_of_values(error: neo4rs::Error, template: &Template) -> Error {
+    match &error {
+        neo4rs::Error::Neo4j(server)
+            if server.code() != ACCESS_MODE
+                && (server.code().starts_with(STATEMENT) || server.code().starts_with(PROCEDURE)) =>
+        {
+            let file = &template.file;
+            let msg = format!(
+                "The Cypher template '{file}' cannot be computed over the graph: a property has another type or form \
+                 than the template expects"
+            );
+            Error::invalid(FieldError::body("graph_value", ["training_data_query"], msg, json!(file)))
+        }
+        _ => failure(error),
     }
 }
 

@@ -61,6 +61,7 @@ async fn against_a_real_server() {
     means_leave_the_row_itself_out(&options, &tenants[0], &graphs[0]).await;
     no_scope_no_rows(&options).await;
     values_become_features(&options).await;
+    values_of_a_wrong_type_are_not_quoted(&options).await;
     slow_queries_are_stopped_on_the_server(&options).await;
     writes_are_refused(&options).await;
     limits_and_logins(&options).await;
@@ -302,6 +303,23 @@ async fn values_become_features(options: &GraphOptions) {
     }
     let unknown = named(&source, "absent").await.expect_err("unknown").to_string();
     assert!(unknown.contains("'absent'") && unknown.contains("types"), "{unknown}");
+}
+
+/// The server's own message quotes the text.
+async fn values_of_a_wrong_type_are_not_quoted(options: &GraphOptions) {
+    const CANARY: &str = "canary-7f3a";
+    let days = format!(
+        "UNWIND ['2020-01-01', '{CANARY}'] AS text RETURN text AS entity_id, duration.inDays(date(text), $today).days AS age"
+    );
+    let sum = format!("UNWIND [1, '{CANARY}'] AS x RETURN x AS entity_id, x * 2 AS twice");
+    let source = with_templates(options, &[("days", &days), ("sum", &sum)]);
+    for name in ["days", "sum"] {
+        let error = named(&source, name).await.expect_err("no number");
+        let Error::Invalid(errors) = &error else { panic!("{error:?}") };
+        assert_eq!(errors[0].kind, "graph_value");
+        assert!(error.to_string().contains(&format!("'{name}.cypher'")), "{error}");
+        assert!(!format!("{error} {error:?}").contains(CANARY), "{error:?}");
+    }
 }
 
 /// A bound on waiting, not a measure of it.

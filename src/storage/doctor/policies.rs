@@ -1,6 +1,6 @@
 //! What the policies of the tenant tables let pass.
 
-use sqlx::{FromRow, PgConnection};
+use sqlx::{FromRow, PgConnection, postgres::types::Oid};
 
 use super::{
     binding::{Proof, is_of_worker, proof},
@@ -17,7 +17,8 @@ const WITHOUT_CHECK: Kind = Kind::error("policy_without_check", Mend::Sql);
 const OPENS_WALL: Kind = Kind::error("policy_opens_wall", Mend::Sql);
 const ACROSS_TENANTS: Kind = Kind::warning("policy_across_tenants", Mend::Sql);
 const WALL_MISSING: Kind = Kind::error("query_wall_missing", Mend::Sql);
-const COUNT: usize = 5;
+const READER: Kind = Kind::warning("reader_without_wall", Mend::Sql);
+const COUNT: usize = 6;
 
 /// A policy, with the expressions as the server prints them.
 #[derive(FromRow)]
@@ -31,8 +32,8 @@ struct Policy {
     to_us: bool,
     /// Whether the service's login is the only one.
     to_service_alone: bool,
-    /// Whether it holds for the query login.
-    to_query: bool,
+    /// Whom it holds for; 0 is everybody.
+    roles: Vec<Oid>,
     /// Whether the query login is the only one.
     to_query_alone: bool,
     using: Option<String>,
@@ -44,19 +45,30 @@ struct Policy {
 const POLICIES: &str = "SELECT t.name AS table_name, quote_ident(p.polname) AS name, p.polcmd::text AS command, p.polpermissive AS permissive,
        p.polroles && (SELECT array_agg(oid) FROM grantee) AS to_us,
        EXISTS (SELECT FROM login WHERE serves AND p.polroles = ARRAY[oid]) AS to_service_alone,
-       EXISTS (SELECT FROM login WHERE NOT serves AND (p.polroles @> ARRAY[oid] OR p.polroles = '{0}')) AS to_query,
+       p.polroles AS roles,
        EXISTS (SELECT FROM login WHERE NOT serves AND p.polroles = ARRAY[oid]) AS to_query_alone,
        pg_get_expr(p.polqual, p.polrelid) AS using, pg_get_expr(p.polwithcheck, p.polrelid) AS with_check, t.binding
   FROM tenant_table t JOIN pg_policy p ON p.polrelid = t.oid ORDER BY 1, 2";
 
-/// Tables that the query login may read, in part or whole: name, the login's name quoted.
-const READ_BY_QUERY: &str = "SELECT DISTINCT t.name, l.quoted
+/// Tables that the query login may read, in part or whole: name, the login and its name quoted.
+const READ_BY_QUERY: &str = "SELECT DISTINCT t.name, l.oid, l.quoted
   FROM tenant_table t JOIN pg_class c ON c.oid = t.oid CROSS JOIN login l
  CROSS JOIN LATERAL (
      SELECT grantee, privilege_type FROM aclexplode(c.relacl)
      UNION ALL SELECT x.grantee, x.privilege_type FROM pg_attribute a CROSS JOIN aclexplode(a.attacl) AS x WHERE a.attrelid = t.oid
  ) AS x
  WHERE NOT l.serves AND x.grantee IN (0, l.oid) AND x.privilege_type = 'SELECT' ORDER BY 1";
+
+/// The same for roles that are none of ours: a query login that POSTGRES_QUERY_USER named before, above all.
+const READ_BY_OTHERS: &str = "SELECT DISTINCT t.name, r.oid, quote_ident(r.rolname)
+  FROM tenant_table t JOIN pg_class c ON c.oid = t.oid
+ CROSS JOIN LATERAL (
+     SELECT grantee, privilege_type FROM aclexplode(c.relacl)
+     UNION ALL SELECT x.grantee, x.privilege_type FROM pg_attribute a CROSS JOIN aclexplode(a.attacl) AS x WHERE a.attrelid = t.oid
+ ) AS x
+  JOIN pg_roles r ON r.oid = x.grantee
+ WHERE x.privilege_type = 'SELECT' AND NOT r.rolsuper AND r.oid <> c.relowner AND r.rolname <> $3::text
+   AND r.oid NOT IN (SELECT oid FROM login) ORDER BY 1, 3";
 
 pub(super) async fn run(connection: &mut PgConnection, context: &Context, report: &mut Report) {
     let policies: Vec<Policy> = match select(connection, context, POLICIES).await {
@@ -65,13 +77,18 @@ pub(super) async fn run(connection: &mut PgConnection, context: &Context, report
     };
     let mut findings: Vec<Finding> =
         policies.iter().filter(|p| p.permissive).flat_map(Policy::findings).collect();
-    match select::<(String, String)>(connection, context, READ_BY_QUERY).await {
-        Ok(tables) => findings.extend(tables.into_iter().filter_map(|(table, login)| {
-            let walled =
-                policies.iter().any(|policy| policy.table_name == table && policy.is_wall_of_queries());
-            (!walled).then(|| wall_missing(table, &login))
-        })),
-        Err(error) => report.not_run(WALL_MISSING.code, why_sql(error), true),
+    for (kind, readers, finding) in [
+        (WALL_MISSING, READ_BY_QUERY, wall_missing as fn(String, &str) -> Finding),
+        (READER, READ_BY_OTHERS, reader_without_wall),
+    ] {
+        match select::<(String, Oid, String)>(connection, context, readers).await {
+            Ok(tables) => findings.extend(tables.into_iter().filter_map(|(table, role, name)| {
+                let mut walls = policies.iter().filter(|policy| policy.is_wall_of_queries(role));
+                let walled = walls.any(|policy| policy.table_name == table);
+                (!walled).then(|| finding(table, &name))
+            })),
+            Err(error) => report.not_run(kind.code, why_sql(error), true),
+        }
     }
     report.group(GROUP, COUNT, findings);
 }
@@ -131,10 +148,10 @@ impl Policy {
         kind.finding(GROUP, format!("{}, policy {}", self.table_name, self.name), problem.to_owned(), mend)
     }
 
-    /// Whether the query login reads nothing past it without a signature.
-    fn is_wall_of_queries(&self) -> bool {
+    /// Whether this role reads nothing past it without a signature.
+    fn is_wall_of_queries(&self, role: Oid) -> bool {
         !self.permissive
-            && self.to_query
+            && self.roles.iter().any(|&to| to == role || to == Oid(0))
             && matches!(self.command.as_str(), "*" | "r")
             && self.using.as_deref().and_then(proof) == Some(Proof::Signature)
     }
@@ -148,4 +165,13 @@ fn wall_missing(table: String, login: &str) -> Finding {
          AS RESTRICTIVE TO {login} USING (tenant_id = (SELECT sec.verified_tenant()));"
     );
     WALL_MISSING.finding(GROUP, table, problem.to_owned(), mend)
+}
+
+fn reader_without_wall(table: String, role: &str) -> Finding {
+    let problem = format!(
+        "{role} may read it, is none of the service's logins, and no restrictive policy asks it for the service's \
+         signature: with app.tenant_id it reads whose rows it likes"
+    );
+    let mend = format!("REVOKE SELECT ON {table} FROM {role};");
+    READER.finding(GROUP, format!("{table}, {role}"), problem, mend)
 }

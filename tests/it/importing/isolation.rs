@@ -1,12 +1,14 @@
 //! What stands around an imported table. `tenant_query` attacks it.
 
+use std::time::Duration;
+
 use binah_ml::{
     auth::tenant::scope,
     catalog::ModelType,
     features::query::{Policy, QueryConfig, Request, TenantQuery},
-    storage::query_login,
+    storage::{Login, query_login},
 };
-use sqlx::{AssertSqlSafe, query_as, query_scalar, raw_sql};
+use sqlx::{AssertSqlSafe, PgConnection, query_as, query_scalar, raw_sql};
 
 use crate::support::{
     TENANT_A, TENANT_B, TestDatabase,
@@ -86,17 +88,24 @@ async fn each_tenant_reads_its_own_table_of_the_name_and_no_other() {
     assert!(refused("SELECT * FROM ames").await.contains("There is no table"));
 }
 
+/// FORCE binds an owner that is no superuser.
 #[tokio::test]
 async fn the_owner_that_is_bound_sees_one_tenants_registry() {
     let database = both_tenants().await;
-    let mut service = connect(&database.owner.with_login(service_login())).await;
+    let owner = format!("{}_owner", database.owner.database);
+    database
+        .as_owner(&format!(
+            "CREATE ROLE {owner} LOGIN PASSWORD 'x'; GRANT USAGE, CREATE ON SCHEMA public TO {owner};
+             ALTER TABLE imported_tables OWNER TO {owner}"
+        ))
+        .await;
+    let owner = Login { name: owner, password: "x".to_owned().into() };
+    let mut owner = connect(&database.owner.with_login(owner)).await;
     for (settings, expected) in [("", 0), (TENANT_A, 1), (TENANT_B, 2)] {
         let statement = format!("SET app.tenant_id = '{settings}'");
-        raw_sql(AssertSqlSafe(statement)).execute(&mut service).await.expect("set");
-        let seen: i64 = query_scalar("SELECT count(*) FROM imported_tables")
-            .fetch_one(&mut service)
-            .await
-            .expect("counts");
+        raw_sql(AssertSqlSafe(statement)).execute(&mut owner).await.expect("set");
+        let seen: i64 =
+            query_scalar("SELECT count(*) FROM imported_tables").fetch_one(&mut owner).await.expect("counts");
         assert_eq!(seen, expected);
     }
 }
@@ -120,4 +129,79 @@ async fn a_query_login_that_comes_later_is_shown_what_is_there() {
     .await
     .expect("asked");
     assert_eq!((granted, policies), (true, 3));
+}
+
+/// What `pg_dump` and a query of hours do to a table.
+async fn hold(database: &TestDatabase, tables: &[&str]) -> PgConnection {
+    let mut holder = connect(&database.owner).await;
+    let hold = format!("BEGIN; LOCK TABLE {} IN ACCESS SHARE MODE", tables.join(", "));
+    raw_sql(AssertSqlSafe(hold)).execute(&mut holder).await.expect("held");
+    holder
+}
+
+#[tokio::test]
+async fn a_start_locks_no_table_that_is_shown_already() {
+    let database = both_tenants().await;
+    let table = physical(&database.owner, tenant(TENANT_A), "ames").await;
+    let _holder = hold(&database, &["cost_records", &table]).await;
+    let policy = Policy::records();
+    let (service, login, tables) = (service_login(), login(), policy.tables());
+    let install = query_login::install(&database.owner, &service, &login, &tables);
+    // A bound on waiting, not a measure of it.
+    tokio::time::timeout(Duration::from_secs(100), install)
+        .await
+        .expect("waits for nobody")
+        .expect("installs");
+}
+
+#[tokio::test]
+async fn a_table_in_use_is_asked_for_again_and_lets_others_pass() {
+    let database = both_tenants().await;
+    let table = physical(&database.owner, tenant(TENANT_A), "ames").await;
+    database.as_owner(&format!("DROP POLICY tenant_query_wall ON {table}")).await;
+    let mut holder = hold(&database, &[&table]).await;
+    let owner = database.owner.clone();
+    let install =
+        tokio::spawn(async move { query_login::install(&owner, &service_login(), &login(), &[]).await });
+    let mut watcher = connect(&database.owner).await;
+    for waiting in [1, 0] {
+        let waits = "SELECT count(*) FROM pg_locks WHERE relation = $1::regclass AND NOT granted";
+        while query_scalar::<_, i64>(waits).bind(&table).fetch_one(&mut watcher).await.expect("asked")
+            != waiting
+        {
+            assert!(!install.is_finished());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    raw_sql("ROLLBACK").execute(&mut holder).await.expect("let go");
+    install.await.expect("runs").expect("installs");
+    let walls =
+        "SELECT count(*) FROM pg_policy WHERE polrelid = $1::regclass AND polname = 'tenant_query_wall'";
+    let walls: i64 = query_scalar(walls).bind(&table).fetch_one(&mut watcher).await.expect("asked");
+    assert_eq!(walls, 1);
+}
+
+#[tokio::test]
+async fn a_former_query_login_reads_no_more() {
+    let database = both_tenants().await;
+    let table = physical(&database.owner, tenant(TENANT_A), "ames").await;
+    let later = Login { name: format!("{}_query", database.owner.database), password: "p".to_owned().into() };
+    let tables = Policy::records();
+    query_login::install(&database.owner, &service_login(), &later, &tables.tables())
+        .await
+        .expect("installs");
+    for table in ["public.cost_records", &table] {
+        let reads: (bool, bool, bool) = query_as(
+            "SELECT has_table_privilege($1, $4, 'SELECT'), has_table_privilege($2, $4, 'SELECT'),
+                    has_table_privilege($3, $4, 'INSERT')",
+        )
+        .bind(QUERY)
+        .bind(&later.name)
+        .bind(SERVICE)
+        .bind(table)
+        .fetch_one(&mut connect(&database.owner).await)
+        .await
+        .expect("asked");
+        assert_eq!(reads, (false, true, table == "public.cost_records"), "{table}");
+    }
 }

@@ -94,9 +94,10 @@ async fn try_sabotage(sabotage: &Sabotage) -> Result<(), String> {
         migrate(&database.owner, &service).await.expect("migrates");
         let tables = Policy::records();
         query_login::install(&database.owner, &service, &query, &tables.tables()).await.expect("installs");
-        // The doctor would say that the service's former login still signs.
+        // The doctor would say that the service's former login still signs and reads.
         let former = "REVOKE EXECUTE ON FUNCTION sec.sign_tenant(uuid, integer, integer) FROM";
-        database.as_owner(&format!("{former} {SERVICE}")).await;
+        let reads = "REVOKE ALL ON ALL TABLES IN SCHEMA public FROM";
+        database.as_owner(&format!("{former} {SERVICE}; {reads} {SERVICE}")).await;
         subject_of(&database, service, query)
     } else {
         subject(&database)
@@ -235,6 +236,20 @@ async fn what_could_not_be_checked_is_not_clean() {
         Some(database.owner.with_login(Login { name: "absent".into(), password: "p".to_owned().into() }));
     let report = examine(&absent).await;
     assert_eq!((codes(&report), report.verdict), (BTreeSet::from(["login_missing"]), Verdict::Broken));
+}
+
+#[tokio::test]
+async fn a_table_that_somebody_holds_is_neither_clean_nor_broken() {
+    let database = TestDatabase::new().await;
+    database.as_owner(&format!("REVOKE TEMPORARY ON DATABASE {} FROM PUBLIC", database.owner.database)).await;
+    let mut holder = database.owner_connection().await;
+    let hold = "BEGIN; LOCK TABLE ml_models IN ACCESS EXCLUSIVE MODE";
+    sqlx::raw_sql(hold).execute(&mut holder).await.expect("held");
+    let report = examine(&subject(&database)).await;
+    assert_eq!((report.verdict, report.verdict.exit_status()), (Verdict::NotChecked, 2), "{report:#?}");
+    assert_eq!(report.findings, []);
+    let mut reasons = report.not_run.iter().filter(|missing| missing.needed);
+    assert!(reasons.any(|missing| missing.reason.contains("55P03")), "{:?}", report.not_run);
 }
 
 /// The probes write, and leave nothing: rows that are there stay as they are.

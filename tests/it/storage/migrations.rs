@@ -51,6 +51,36 @@ async fn the_first_run_creates_and_the_second_changes_nothing() {
     assert_eq!(may, (false, false, true));
 }
 
+/// A `pg_dump` reads the table: the migration must not make others queue behind itself until that is done.
+#[tokio::test]
+async fn a_migration_that_gets_no_lock_lets_others_pass_and_tries_again() {
+    let owner = empty_database().await;
+    migrate(&owner, &service_login()).await.expect("migrates");
+    run(
+        &owner,
+        "ALTER TABLE ml_models DROP COLUMN data_digest; DELETE FROM _sqlx_migrations WHERE version = 5",
+    )
+    .await;
+    let mut holder = connect(&owner).await;
+    sqlx::raw_sql("BEGIN; LOCK TABLE ml_models IN ACCESS SHARE MODE")
+        .execute(&mut holder)
+        .await
+        .expect("held");
+    let config = owner.clone();
+    let migration = tokio::spawn(async move { migrate(&config, &service_login()).await });
+    let mut watcher = connect(&owner).await;
+    for waiting in [1, 0] {
+        let waits = "SELECT count(*) FROM pg_locks WHERE relation = 'ml_models'::regclass AND NOT granted";
+        while query_scalar::<_, i64>(waits).fetch_one(&mut watcher).await.expect("asked") != waiting {
+            assert!(!migration.is_finished());
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    }
+    sqlx::raw_sql("ROLLBACK").execute(&mut holder).await.expect("let go");
+    let report = migration.await.expect("runs").expect("migrates");
+    assert_eq!(report.applied, ["0005 data digest"]);
+}
+
 #[tokio::test]
 async fn several_may_start_at_once() {
     let owner = empty_database().await;

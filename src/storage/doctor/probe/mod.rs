@@ -8,6 +8,8 @@ mod query;
 mod rows;
 mod service;
 
+use std::collections::BTreeMap;
+
 use sqlx::{AssertSqlSafe, Connection, PgConnection, query_scalar, raw_sql};
 use uuid::Uuid;
 
@@ -19,6 +21,10 @@ use super::{
     why, why_sql,
 };
 use crate::storage::error::{is_connection_trouble, sqlstate};
+
+/// Classes of SQLSTATE that say nothing of the wall: 55 a lock that was not had in time, 57 a statement that took too
+/// long or was cancelled.
+const UNDECIDED: [&str; 2] = ["55", "57"];
 
 /// SQLSTATE insufficient_privilege: no grant, or row-level security.
 const REFUSED: &str = "42501";
@@ -104,6 +110,16 @@ impl Outcome {
     fn broke_through(&self) -> bool {
         matches!(self, Self::Done(rows) if *rows > 0)
     }
+
+    /// Whether an INSERT came past the policies. They stand before the constraints, so that a row which one of
+    /// these refuses (class 23) has passed them.
+    fn wrote(&self) -> bool {
+        match self {
+            Self::Done(_) => true,
+            Self::Failed(code) => code.starts_with("23"),
+            Self::Refused => false,
+        }
+    }
 }
 
 /// What a series of probes has come to.
@@ -112,11 +128,13 @@ struct Probe {
     attempts: usize,
     findings: Vec<Finding>,
     inconclusive: Vec<(String, String)>,
+    /// Attempts of which nothing can be told, by SQLSTATE.
+    undecided: BTreeMap<String, usize>,
 }
 
 impl Probe {
     fn new(group: &'static str) -> Self {
-        Self { group, attempts: 0, findings: vec![], inconclusive: vec![] }
+        Self { group, attempts: 0, findings: vec![], inconclusive: vec![], undecided: BTreeMap::new() }
     }
 
     /// Notes what was found, one finding an object and kind.
@@ -143,6 +161,12 @@ impl Probe {
         for (object, reason) in self.inconclusive {
             report.not_run(format!("{}: {object}", self.group), reason, false);
         }
+        for (code, attempts) in self.undecided {
+            let reason = format!(
+                "{attempts} attempts met a lock, a limit or a cancellation (SQLSTATE {code}); run the doctor again"
+            );
+            report.not_run(self.group, reason, true);
+        }
         match done {
             Ok(()) => report.group(self.group, self.attempts, self.findings),
             Err(error) => {
@@ -165,7 +189,12 @@ impl Probe {
                     .await?;
                 Ok(match sqlstate(&error) {
                     Some(code) if code == REFUSED => Outcome::Refused,
-                    Some(code) => Outcome::Failed(code),
+                    Some(code) => {
+                        if UNDECIDED.iter().any(|class| code.starts_with(class)) {
+                            *self.undecided.entry(code.clone()).or_default() += 1;
+                        }
+                        Outcome::Failed(code)
+                    }
                     None => return Err(error),
                 })
             }

@@ -35,10 +35,7 @@ pub(super) async fn probe(
     raw_sql("BEGIN READ WRITE").execute(&mut *connection).await?;
     try_claims(connection, &claims, tables, probe).await?;
     for table in tables {
-        if !matches!(
-            probe.attempt(connection, &table.insert(strangers.a, strangers.a)).await?,
-            Outcome::Refused
-        ) {
+        if probe.attempt(connection, &table.insert(strangers.a, strangers.a)).await?.wrote() {
             probe.found(WRITES, &table.name, "POSTGRES_QUERY_USER writes into it".to_owned());
         }
     }

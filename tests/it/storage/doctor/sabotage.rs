@@ -105,6 +105,11 @@ pub(super) const SABOTAGES: &[Sabotage] = &[
         "query_wall_missing login_grant query_login_writes unsigned_rows_read bad_signature_accepted",
         "DROP POLICY tenant_query_wall ON cost_records; GRANT INSERT ON cost_records TO {query}",
     ),
+    sabotage(
+        "reader_without_wall",
+        "CREATE ROLE {database}_former; GRANT SELECT ON cost_records TO {database}_former;
+         GRANT SELECT (year) ON roi_records TO {database}_former",
+    ),
     // Ways round the tables.
     sabotage("view_with_owners_rights", "CREATE VIEW report AS SELECT count(*) FROM cost_records"),
     sabotage(

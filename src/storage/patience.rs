@@ -1,0 +1,54 @@
+//! Locks that are waited for in short turns.
+//!
+//! Whoever waits for a strong lock on a table makes everybody behind it wait as well, readers too. A change to a
+//! table that somebody holds for long (`pg_dump`, a long import) therefore gives up after [`LOCK_TIMEOUT`], lets the
+//! queue pass, and tries again.
+
+use std::{
+    error::Error,
+    time::{Duration, Instant},
+};
+
+use super::error::sqlstate;
+
+/// Longest wait for one lock, as a setting of Postgres.
+pub(super) const LOCK_TIMEOUT: &str = "3s";
+/// SQLSTATE lock_not_available.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
+/// How long there are new attempts.
+const PATIENCE: Duration = Duration::from_secs(180);
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// How long one change goes on trying.
+pub(super) struct Patience {
+    until: Instant,
+    pause: Duration,
+}
+
+impl Patience {
+    pub(super) fn new() -> Self {
+        Self { until: Instant::now() + PATIENCE, pause: FIRST_PAUSE }
+    }
+
+    /// Whether to try again after this failure of `what`; pauses before it says so.
+    pub(super) async fn again(&mut self, error: &(dyn Error + Send + Sync + 'static), what: &str) -> bool {
+        if !is_lock_timeout(error) || Instant::now() >= self.until {
+            return false;
+        }
+        tracing::warn!(what, pause_ms = self.pause.as_millis(), "others hold a lock; trying again");
+        tokio::time::sleep(self.pause).await;
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        true
+    }
+}
+
+/// Whether the error, or a cause of it, is a lock that was not had in time.
+fn is_lock_timeout(error: &(dyn Error + 'static)) -> bool {
+    if let Some(error) = error.downcast_ref::<sqlx::Error>()
+        && sqlstate(error).as_deref() == Some(LOCK_NOT_AVAILABLE)
+    {
+        return true;
+    }
+    error.source().is_some_and(is_lock_timeout)
+}
