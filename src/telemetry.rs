@@ -77,7 +77,8 @@ mod tests {
     #[test]
     fn no_level_brings_statements_into_the_log() {
         for json in [false, true] {
-            let config = LogConfig { level: "info,sqlparser::parser=debug,sqlparser=trace".into(), json };
+            let config =
+                LogConfig { level: ["info", "sqlparser::parser=debug", "sqlparser=trace"].join(","), json };
             let lines = Lines::default();
             let writer = lines.clone();
             let subscriber = subscriber(&config, move || writer.clone()).expect("a filter");

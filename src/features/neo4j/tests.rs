@@ -1,4 +1,4 @@
-//! Against a real Neo4j Community.
+//! Against a real Neo4j Community. It is long because one server, which takes ten seconds to start, is used by all of it.
 
 mod throughput;
 
