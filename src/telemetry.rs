@@ -1,7 +1,14 @@
 //! Logs and metrics: set up once, by `main`.
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::{EnvFilter, fmt::format::FmtSpan};
+use tracing::Subscriber;
+use tracing_subscriber::{
+    EnvFilter, Layer,
+    filter::filter_fn,
+    fmt::{self, MakeWriter, format::FmtSpan},
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 use crate::{config::LogConfig, error::BoxError};
 
@@ -15,17 +22,24 @@ const SECONDS: [f64; 16] =
 /// # Errors
 /// If the filter does not parse or a subscriber is already set.
 pub fn init_logs(config: &LogConfig) -> Result<(), BoxError> {
-    let builder = tracing_subscriber::fmt()
-        // Audit lines are no chatter: the level of the rest does not silence them. What sqlparser says
-        // is the tenants' own text, which no level brings into the log.
-        .with_env_filter(EnvFilter::try_new(format!("audit=info,{},sqlparser=off", config.level))?)
-        .with_span_events(FmtSpan::NONE)
-        .with_writer(std::io::stderr);
-    if config.json {
-        builder.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init()
+    Ok(subscriber(config, std::io::stderr)?.try_init()?)
+}
+
+fn subscriber<W>(config: &LogConfig, writer: W) -> Result<impl Subscriber + Send + Sync, BoxError>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    // Audit lines are no chatter: the level of the rest does not silence them.
+    let levels = EnvFilter::try_new(format!("audit=info,{}", config.level))?;
+    // What sqlparser says is the tenants' own text, which no setting brings into the log.
+    let no_statements = filter_fn(|metadata| !metadata.target().starts_with("sqlparser"));
+    let lines = fmt::layer().with_span_events(FmtSpan::NONE).with_writer(writer);
+    let lines = if config.json {
+        lines.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()
     } else {
-        builder.with_target(false).try_init()
-    }
+        lines.with_target(false).boxed()
+    };
+    Ok(tracing_subscriber::registry().with(lines).with(levels).with(no_statements))
 }
 
 /// Installs the recorder behind the `metrics` macros; the handle renders Prometheus text.
@@ -36,4 +50,46 @@ pub fn init_metrics() -> Result<PrometheusHandle, BoxError> {
     Ok(PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS)?
         .install_recorder()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{self, Write},
+        sync::{Arc, Mutex},
+    };
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("no panic").write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn no_level_brings_statements_into_the_log() {
+        for json in [false, true] {
+            let config =
+                LogConfig { level: ["info", "sqlparser::parser=debug", "sqlparser=trace"].join(","), json };
+            let lines = Lines::default();
+            let writer = lines.clone();
+            let subscriber = subscriber(&config, move || writer.clone()).expect("a filter");
+            tracing::subscriber::with_default(subscriber, || {
+                tracing::info!(target: "sqlparser::parser", "CANARY");
+                tracing::debug!(target: "sqlparser", "CANARY");
+                tracing::debug!("too quiet");
+                tracing::info!("served");
+            });
+            let text = String::from_utf8(lines.0.lock().expect("no panic").clone()).expect("UTF-8");
+            assert!(text.contains("served") && !text.contains("CANARY") && !text.contains("quiet"), "{text}");
+        }
+    }
 }

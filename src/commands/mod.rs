@@ -94,5 +94,18 @@ fn complain(error: &dyn Error) {
         }
         cause = error.source();
     }
-    eprintln!("{line}");
+    eprintln!("{}", harmless(&line));
+}
+
+/// Without what a terminal would obey: a cause may quote a file or a server.
+fn harmless(text: &str) -> String {
+    text.replace(|c: char| c.is_control() && c != '\n', "\u{fffd}")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn last_words_do_not_command_the_terminal() {
+        assert_eq!(super::harmless("a\u{1b}[2Jb\nc\r"), "a\u{fffd}[2Jb\nc\u{fffd}");
+    }
 }

@@ -11,22 +11,55 @@ use csv::{ByteRecord, ErrorKind, Position, Reader, ReaderBuilder};
 
 use super::{
     error::{ImportError, Place, Result},
-    source::{Field, Options, RowSink, STEP, open},
+    source::{Field, Options, RowSink, STEP, open, too_long},
     value::Cell,
 };
 
 /// Bytes read at once.
 const BUFFER: usize = 1 << 18;
 
-fn reader(file: &Path, options: &Options) -> Result<Reader<File>> {
+/// Longest record, in bytes. A quote that is not closed would otherwise take the rest of the file into memory.
+const MAX_RECORD: u64 = 64 << 20;
+
+fn reader(file: &Path, options: &Options) -> Result<Reader<Bounded>> {
     let builder = &mut ReaderBuilder::new();
     let builder = builder.delimiter(options.delimiter).buffer_capacity(BUFFER);
-    Ok(builder.from_reader(open(file)?))
+    Ok(builder.from_reader(Bounded { file: open(file)?, read: 0, allowed: MAX_RECORD }))
+}
+
+/// A file that gives no more than [`Bounded::begin`] allows.
+struct Bounded {
+    file: File,
+    read: u64,
+    allowed: u64,
+}
+
+/// A record is longer than [`MAX_RECORD`].
+#[derive(Debug, thiserror::Error)]
+#[error("the record is longer than {MAX_RECORD} bytes; perhaps a quote is not closed")]
+struct RecordTooLong;
+
+impl Bounded {
+    /// A record begins at the byte `at`.
+    fn begin(&mut self, at: u64) {
+        self.allowed = at + MAX_RECORD;
+    }
+}
+
+impl Read for Bounded {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.read >= self.allowed {
+            return Err(io::Error::other(RecordTooLong));
+        }
+        let read = self.file.read(buffer)?;
+        self.read += read as u64;
+        Ok(read)
+    }
 }
 
 pub(super) fn fields(file: &Path, options: &Options) -> Result<Vec<Field>> {
     let mut reader = reader(file, options)?;
-    let header = reader.byte_headers().map_err(|error| broken(file, error))?;
+    let header = reader.byte_headers().map_err(|error| broken(file, 0, error))?;
     let names = header.iter().map(|name| match str::from_utf8(name) {
         Ok(name) => Ok(Field { name: name.trim().to_owned(), declared: Ok(None) }),
         Err(_) => Err(ImportError::Row { at: Place::Line(1), what: "the header is not UTF-8".into() }),
@@ -42,12 +75,17 @@ pub(super) fn read(
     progress: &(dyn Fn(f64) + Send + Sync),
 ) -> Result<()> {
     let mut reader = reader(file, options)?;
-    let size = reader.get_ref().metadata().map_or(1, |file| file.len().max(1)) as f64;
+    let size = reader.get_ref().file.metadata().map_or(1, |file| file.len().max(1)) as f64;
     let names = fields(file, options)?;
     let nulls: Vec<&[u8]> = options.nulls.iter().map(String::as_bytes).collect();
     let mut record = ByteRecord::new();
     let mut rows: u64 = 0;
-    while reader.read_byte_record(&mut record).map_err(|error| broken(file, error))? {
+    loop {
+        let start = reader.position().byte();
+        reader.get_mut().begin(start);
+        if !reader.read_byte_record(&mut record).map_err(|error| broken(file, start, error))? {
+            break;
+        }
         row(&record, &names, positions, &nulls, options.trim, sink).map_err(|error| {
             let at = record.position().map_or(0, Position::byte);
             error.moved(Place::Line(line(file, at)))
@@ -75,6 +113,9 @@ fn row(
         let mut bytes = &record[position];
         if trim {
             bytes = bytes.trim_ascii();
+        }
+        if let Some(what) = too_long(bytes.len()) {
+            return Err(ImportError::Value { at, column: names[position].name.clone(), what });
         }
         let cell = if nulls.contains(&bytes) {
             Cell::Null
@@ -117,18 +158,18 @@ fn line(file: &Path, at: u64) -> u64 {
     count().unwrap_or(0)
 }
 
-fn broken(file: &Path, error: csv::Error) -> ImportError {
-    let at = Place::Line(line(file, error.position().map_or(0, Position::byte)));
-    let what = match error.kind() {
-        ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            format!("{len} fields, but the header has {expected_len}")
-        }
-        ErrorKind::Io(_) => String::new(),
-        other => format!("cannot be read: {other:?}"),
-    };
+/// Why the record that begins at the byte `start` cannot be read.
+fn broken(file: &Path, start: u64, error: csv::Error) -> ImportError {
+    let at = Place::Line(line(file, error.position().map_or(start, Position::byte)));
     match error.into_kind() {
+        ErrorKind::Io(source) if source.get_ref().is_some_and(|inner| inner.is::<RecordTooLong>()) => {
+            ImportError::Row { at, what: source.to_string() }
+        }
         ErrorKind::Io(source) => ImportError::Io { file: file.to_path_buf(), source },
-        _ => ImportError::Row { at, what },
+        ErrorKind::UnequalLengths { expected_len, len, .. } => {
+            ImportError::Row { at, what: format!("{len} fields, but the header has {expected_len}") }
+        }
+        other => ImportError::Row { at, what: format!("cannot be read: {other:?}") },
     }
 }
 
@@ -187,5 +228,24 @@ mod tests {
         );
         assert!(message(b"a,b\r\n1,2\r\n\r\n3\r\n").starts_with("line 4: 1 fields"));
         assert!(message(b"a,b\r\n1,2\r\n\r\n\r\n1,\xff").starts_with("line 5, column b"));
+    }
+
+    /// Writes `text` and `zeros` bytes after it, which take no room on the disk.
+    fn padded(text: &[u8], zeros: u64, end: &[u8]) -> Result<()> {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), text).expect("written");
+        let mut tail = std::fs::OpenOptions::new().append(true).open(file.path()).expect("opened");
+        tail.set_len(text.len() as u64 + zeros).expect("grown");
+        io::Write::write_all(&mut tail, end).expect("written");
+        read(file.path(), &Options::default(), &[0, 1], &mut Log::default(), &|_| ())
+    }
+
+    #[test]
+    fn an_open_quote_does_not_swallow_the_file() {
+        let error =
+            padded(b"a,b\n1,2\n3,\"4\n", MAX_RECORD + (1 << 20), b"").expect_err("refused").to_string();
+        assert!(error.starts_with("line 3: the record is longer than 67108864 bytes"), "{error}");
+        let error = padded(b"a,b\n1,2\n3,\"4\n", 17 << 20, b"\"\n").expect_err("refused").to_string();
+        assert!(error.starts_with("line 3, column b: a value of 178"), "{error}");
     }
 }

@@ -30,7 +30,7 @@ use self::encoder::Encoder;
 use crate::{
     Error,
     storage::{
-        Database, TenantTransaction,
+        Database, TenantTransaction, exceeds_program_limit,
         imported_tables::{self, ImportedTable, Standing, TableColumn},
     },
 };
@@ -123,8 +123,17 @@ async fn into_standing(
 ) -> Result<u64> {
     standing.stage(transaction).await?;
     let sent = copy(transaction, &imported_tables::copy_staged(), plan, first, progress).await?;
-    let stored = standing.unstage(transaction).await?;
+    let stored = standing.unstage(transaction).await.map_err(too_wide)?;
     if sent == stored { Ok(stored) } else { Err(Error::internal("rows were lost on the way").into()) }
+}
+
+fn too_wide(error: Error) -> ImportError {
+    if !exceeds_program_limit(&error) {
+        return error.into();
+    }
+    let message = "A row is too wide: Postgres stores at most about 8,000 bytes of one, and some 20 of each long text; \
+                   leave columns out with --skip; nothing was imported";
+    ImportError::File(message.into())
 }
 
 /// Reads the file on a thread of its own and sends it. Returns the number of rows, which is that of the plan.
@@ -147,7 +156,7 @@ async fn copy(
     let copied = transaction.copy_in(statement, chunks).await;
     // Where the reader fails, Postgres complains of what it did not get, and the other way round.
     let rows = match (reading.await.map_err(Error::internal)?, copied) {
-        (Ok(()) | Err(ImportError::Interrupted), copied) => copied?,
+        (Ok(()) | Err(ImportError::Interrupted), copied) => copied.map_err(too_wide)?,
         (Err(error), _) => return Err(error),
     };
     if rows == plan.rows {

@@ -4,7 +4,7 @@
 //! `normalize_names`, more or less: lower case, everything but letters and digits an underscore, a leading digit after an
 //! underscore.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::error::{ImportError, Result};
 use crate::storage::imported_tables::ROW_NUMBER;
@@ -19,16 +19,24 @@ pub(super) const TENANT: &str = "tenant_id";
 /// The names of the columns in SQL, in order. A name that comes twice gets `_2`, `_3`, ...
 pub(super) fn column_names(originals: &[String]) -> Vec<String> {
     let mut taken = HashSet::new();
+    // Of each base the number that comes next: a thousand columns of one name are not counted through a thousand times.
+    let mut next = HashMap::new();
     let named = originals.iter().enumerate().map(|(i, original)| {
         let base = column_name(original, i + 1);
-        let mut name = base.clone();
-        let mut n = 1;
-        while !taken.insert(name.clone()) {
-            n += 1;
-            let suffix = format!("_{n}");
-            name = cut(&base, MAX_NAME - suffix.len()).to_owned() + &suffix;
+        let n = next.entry(base.clone()).or_insert(1);
+        loop {
+            let name = match *n {
+                1 => base.clone(),
+                n => {
+                    let suffix = format!("_{n}");
+                    cut(&base, MAX_NAME - suffix.len()).to_owned() + &suffix
+                }
+            };
+            *n += 1;
+            if taken.insert(name.clone()) {
+                return name;
+            }
         }
-        name
     });
     named.collect()
 }

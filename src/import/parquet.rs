@@ -15,9 +15,12 @@ use parquet::{
 
 use super::{
     error::{ImportError, Place, Result},
-    source::{Field, RowSink, STEP, open},
+    source::{Field, RowSink, STEP, open, too_long},
     value::{Cell, ColumnType},
 };
+
+/// Most bytes of a row group that are unpacked: its columns are in memory side by side.
+const MAX_GROUP: u64 = 2 << 30;
 
 /// What a column's physical values stand for.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -125,6 +128,12 @@ pub(super) fn read(
     let reader = reader(file)?;
     let schema = reader.metadata().file_metadata().schema_descr_ptr();
     let total = reader.metadata().file_metadata().num_rows().max(1) as f64;
+    for (number, group) in reader.metadata().row_groups().iter().enumerate() {
+        let sizes = positions.iter().map(|&position| group.column(position).uncompressed_size());
+        // A negative size is a lie, and any size then.
+        let sizes = sizes.map(|size| u64::try_from(size).unwrap_or(u64::MAX));
+        check_group(number + 1, sizes.fold(0, u64::saturating_add))?;
+    }
     let mut row = 0;
     for group in 0..reader.num_row_groups() {
         let group = reader.get_row_group(group).map_err(|error| broken(file, &error))?;
@@ -156,6 +165,15 @@ pub(super) fn read(
     }
     progress(1.0);
     Ok(())
+}
+
+fn check_group(number: usize, bytes: u64) -> Result<()> {
+    if bytes <= MAX_GROUP {
+        return Ok(());
+    }
+    Err(ImportError::File(format!(
+        "row group {number} holds {bytes} bytes; at most {MAX_GROUP} are read: write the file with smaller row groups"
+    )))
 }
 
 /// A column of a row group, and the part of it that is in memory.
@@ -244,6 +262,9 @@ impl Column {
             Values::Double(values) => return Ok(double(values[next])),
             Values::Int96(values) => return Ok(Cell::Timestamp(values[next].to_micros())),
             Values::Bytes(values) if self.meaning == Meaning::Text => {
+                if let Some(what) = too_long(values[next].len()) {
+                    return wrong(&what);
+                }
                 return match std::str::from_utf8(values[next].data()) {
                     Ok(text) => Ok(Cell::Text(text)),
                     Err(_) => wrong("the bytes are no text"),
@@ -325,6 +346,13 @@ mod tests {
         ] {
             assert_eq!(decimal(unscaled, scale), value);
         }
+    }
+
+    #[test]
+    fn a_row_group_fits_into_memory() {
+        assert!(check_group(1, MAX_GROUP).is_ok());
+        let error = check_group(3, u64::MAX).expect_err("refused").to_string();
+        assert!(error.starts_with("row group 3 holds 18446744073709551615 bytes"), "{error}");
     }
 
     #[test]

@@ -18,8 +18,10 @@ use crate::{
     },
 };
 
-/// Most columns: those of a query's result.
-const MAX_COLUMNS: usize = 1_000;
+/// Most columns: `SELECT *` has two more, and a query's result at most 1,000.
+const MAX_COLUMNS: usize = 998;
+/// Most columns of a file of which some are left out.
+const MAX_FIELDS: usize = 10_000;
 
 /// Where the rows go.
 #[derive(Debug, Clone)]
@@ -200,6 +202,10 @@ struct Chosen {
 
 /// The columns to import, under their names in SQL.
 fn chosen(fields: &[Field], options: &Options) -> Result<Vec<Chosen>> {
+    if fields.len() > MAX_FIELDS {
+        let found = fields.len();
+        return Err(ImportError::File(format!("{found} columns; a file has at most {MAX_FIELDS}")));
+    }
     let originals: Vec<String> = fields.iter().map(|field| field.name.clone()).collect();
     let named = names::column_names(&originals);
     let all = || originals.iter().zip(&named);
@@ -224,7 +230,9 @@ fn chosen(fields: &[Field], options: &Options) -> Result<Vec<Chosen>> {
     }
     if chosen.is_empty() || chosen.len() > MAX_COLUMNS {
         let found = chosen.len();
-        return Err(ImportError::File(format!("{found} columns; an import has 1 to {MAX_COLUMNS}")));
+        return Err(ImportError::File(format!(
+            "{found} columns; an import has 1 to {MAX_COLUMNS}: leave columns out with --skip"
+        )));
     }
     Ok(chosen)
 }

@@ -1,6 +1,10 @@
 //! A file as rows of cells, whatever its format.
 
-use std::{fs::File, io, path::Path};
+use std::{
+    fs::{self, File},
+    io,
+    path::Path,
+};
 
 use super::{
     csv,
@@ -8,6 +12,9 @@ use super::{
     parquet,
     value::{Cell, ColumnType},
 };
+
+/// Longest value that is read, in bytes.
+pub(super) const MAX_VALUE: usize = 16 << 20;
 
 /// Rows between two calls of the progress.
 pub(super) const STEP: u64 = 8_192;
@@ -104,9 +111,29 @@ impl Format {
 /// Opens a plain file: it is read twice, which a pipe is not.
 pub(super) fn open(file: &Path) -> Result<File> {
     let failed = |source| ImportError::Io { file: file.to_path_buf(), source };
-    let opened = File::open(file).map_err(failed)?;
-    if !opened.metadata().map_err(failed)?.is_file() {
+    // Before it is opened: a pipe would wait for somebody who writes.
+    if !fs::metadata(file).map_err(failed)?.is_file() {
         return Err(failed(io::Error::other("is no plain file")));
     }
-    Ok(opened)
+    File::open(file).map_err(failed)
+}
+
+/// What is wrong with a value of so many bytes, if it is too long.
+pub(super) fn too_long(bytes: usize) -> Option<String> {
+    (bytes > MAX_VALUE).then(|| format!("a value of {bytes} bytes; at most {MAX_VALUE} are read"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipe_is_refused_and_not_waited_for() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let pipe = folder.path().join("pipe.csv");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("coreutils");
+        assert!(made.success());
+        let error = open(&pipe).expect_err("refused").to_string();
+        assert!(error.ends_with("is no plain file"), "{error}");
+    }
 }

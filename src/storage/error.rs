@@ -35,6 +35,15 @@ fn is_outage(code: &str) -> bool {
     ["08", "53", "57P", "58", "28", "3D"].iter().any(|class| code.starts_with(class))
 }
 
+/// SQLSTATE program_limit_exceeded, such as a row that does not fit a page.
+const PROGRAM_LIMIT: &str = "54000";
+
+/// Whether Postgres refused something as too large for it.
+pub(crate) fn exceeds_program_limit(error: &Error) -> bool {
+    let Error::Internal(source) = error else { return false };
+    source.downcast_ref::<sqlx::Error>().and_then(sqlstate).as_deref() == Some(PROGRAM_LIMIT)
+}
+
 /// The SQLSTATE of an error that the server reported.
 pub(super) fn sqlstate(error: &sqlx::Error) -> Option<String> {
     error.as_database_error().and_then(|error| error.code()).map(Into::into)

@@ -24,6 +24,7 @@ mod worker;
 
 pub use config::{ConnectConfig, Login, PoolConfig, SslMode};
 pub use database::Database;
+pub(crate) use error::exceeds_program_limit;
 pub(crate) use json::{storable, storable_text};
 pub use migrate::{MigrateReport, migrate};
 pub use query_session::{QueryDatabase, QueryFailure, QueryLimits, QuerySession, ResultColumn};

@@ -1,5 +1,6 @@
 //! The one place that speaks Bolt: binds the tenant, keeps time, reads rows into columns.
 
+use std::path::Path;
 use std::time::Duration;
 
 use chrono::NaiveDate;
@@ -203,12 +204,13 @@ fn failure_of_values(error: neo4rs::Error, template: &Template) -> Error {
             if server.code() != ACCESS_MODE
                 && (server.code().starts_with(STATEMENT) || server.code().starts_with(PROCEDURE)) =>
         {
-            let file = &template.file;
+            // Its name only: the folder is the operator's.
+            let name = Path::new(&template.file).file_stem().unwrap_or_default().to_string_lossy();
             let msg = format!(
-                "The Cypher template '{file}' cannot be computed over the graph: a property has another type or form \
+                "The Cypher template '{name}' cannot be computed over the graph: a property has another type or form \
                  than the template expects"
             );
-            Error::invalid(FieldError::body("graph_value", ["training_data_query"], msg, json!(file)))
+            Error::invalid(FieldError::body("graph_value", ["training_data_query"], msg, json!(name)))
         }
         _ => failure(error),
     }

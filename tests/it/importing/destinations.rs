@@ -92,6 +92,25 @@ async fn a_file_that_changes_under_the_import_imports_nothing() {
 }
 
 #[tokio::test]
+async fn what_is_too_wide_is_said_in_words() {
+    let database = TestDatabase::new().await;
+    let who = tenant(TENANT_A);
+    let table = |columns: usize, value: &str| {
+        let line = |cell: &dyn Fn(usize) -> String| (0..columns).map(cell).collect::<Vec<_>>().join(",");
+        format!("{}\n{}\n", line(&|i| format!("c{i}")), line(&|_| value.to_owned()))
+    };
+    let error =
+        import_text(&database.owner, who, "t", &table(999, "1")).await.expect_err("too many").to_string();
+    assert!(error.starts_with("999 columns; an import has 1 to 998"), "{error}");
+    let error = import_text(&database.owner, who, "t", &table(10_001, "1")).await.expect_err("far too many");
+    assert!(error.to_string().contains("at most 10000"), "{error}");
+    let wide = table(998, &"x".repeat(40));
+    let error = import_text(&database.owner, who, "t", &wide).await.expect_err("too wide").to_string();
+    assert!(error.starts_with("A row is too wide"), "{error}");
+    import_text(&database.owner, who, "t", &table(998, "1")).await.expect("imports");
+}
+
+#[tokio::test]
 async fn several_imports_at_once_each_arrive() {
     let database = TestDatabase::new().await;
     let imports = (0..6).map(|i| {

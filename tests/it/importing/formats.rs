@@ -98,7 +98,7 @@ async fn a_bad_file_is_refused_with_its_place_and_changes_nothing() {
         ("a,b\n1,2\n3,x\n", "line 3, column b: 'x' is no bigint"),
         ("a,b\n1,2\n3\n", "line 3: 1 fields, but the header has 2"),
         ("a,b\n", "has no rows"),
-        ("", "1 to 1000"),
+        ("", "1 to 998"),
         ("a,c\n1,2\n", "the file has columns that t lacks: c; the file lacks columns that t needs: b"),
         ("a,Tenant ID\n1,2\n", "--skip Tenant ID"),
     ] {

@@ -108,7 +108,7 @@ pub(super) const SABOTAGES: &[Sabotage] = &[
     sabotage(
         "reader_without_wall",
         "CREATE ROLE {database}_former; GRANT SELECT ON cost_records TO {database}_former;
-         GRANT SELECT (year) ON roi_records TO {database}_former",
+         GRANT SELECT (roi) ON roi_records TO {database}_former",
     ),
     // Ways round the tables.
     sabotage("view_with_owners_rights", "CREATE VIEW report AS SELECT count(*) FROM cost_records"),
