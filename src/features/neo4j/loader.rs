@@ -2,6 +2,7 @@
 
 use neo4rs::{BoltList, BoltMap, BoltType, Query};
 use serde_json::{Map, Value, json};
+use tokio::sync::Mutex;
 
 use super::session::{Session, failure};
 use super::{GraphOptions, OpenError};
@@ -20,6 +21,9 @@ const REMOVE: &str = "UNWIND $rows AS row MATCH (n {tenantId: row.tenantId}) DET
 pub async fn load(options: &GraphOptions, graph: &SampleGraph) -> Result<usize, OpenError> {
     let Some(tenant) = graph.tenant() else { return Ok(0) };
     let n_nodes = graph.nodes.values().map(Vec::len).sum();
+    // Of two loaders that make the same index at once Neo4j refuses one, IF NOT EXISTS or not.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+    let _turn = ONE_AT_A_TIME.lock().await;
     let session = Session::open(options)?;
     let count = session.in_time(count(&session, tenant)).await.map_err(OpenError::Unavailable)?;
     if count == (n_nodes, graph.relationships.len()) {

@@ -138,7 +138,13 @@ impl Client {
             },
             "tags": [{"key": "mlflow.data.context", "value": "training"}],
         }]});
-        self.post("runs/log-inputs", Repeat::Idempotent, &body).await.map(|Done {}| ())
+        let post = || self.post("runs/log-inputs", Repeat::Idempotent, &body);
+        let logged = match post().await {
+            // Another run brought the same data set at this moment: it is there now.
+            Err(error) if error.already_exists() => post().await,
+            logged => logged,
+        };
+        logged.map(|Done {}| ())
     }
 }
 

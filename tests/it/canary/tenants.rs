@@ -10,8 +10,10 @@ use crate::support::TestDatabase;
 
 /// Records of a tenant in each record table.
 const RECORDS: usize = 40;
-/// Width of a tenant's band: tenant `i` has the numbers from `(i + 1) * BAND` up to half a band more.
+/// Width of a tenant's band: tenant `i` has the numbers from `BANDS + i * BAND` up to half a band more.
 pub const BAND: f64 = 1e6;
+/// Where the bands begin: beyond sizes and counts of the service's own.
+pub const BANDS: f64 = 1.5e9;
 
 /// One tenant.
 #[derive(Debug)]
@@ -29,7 +31,7 @@ pub struct Tenant {
 impl Tenant {
     /// A number of its band.
     pub fn number(&self, offset: u32) -> f64 {
-        (self.index as f64 + 1.0) * BAND + f64::from(offset)
+        BANDS + self.index as f64 * BAND + f64::from(offset)
     }
 
     /// A category of its own, one of three.
@@ -97,8 +99,9 @@ impl Tenants {
     /// Canaries in every column of every record table.
     pub async fn fill(&self, database: &TestDatabase) {
         let mut statements = String::new();
-        for Tenant { index, id, word, .. } in self.iter() {
-            let low = (*index as f64 + 1.0) * BAND;
+        for tenant in self.iter() {
+            let Tenant { id, word, .. } = tenant;
+            let low = tenant.number(0);
             // One number per column and row, within the band.
             let n = |column: usize| format!("{low} + (g * 7919 + {column} * 104729) % 1000");
             let from = format!("FROM generate_series(1, {RECORDS}) g;\n");

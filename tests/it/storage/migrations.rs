@@ -58,7 +58,8 @@ async fn a_migration_that_gets_no_lock_lets_others_pass_and_tries_again() {
     migrate(&owner, &service_login()).await.expect("migrates");
     run(
         &owner,
-        "ALTER TABLE ml_models DROP COLUMN data_digest; DELETE FROM _sqlx_migrations WHERE version = 5",
+        "DROP TABLE tracking_outbox, model_aliases, model_promotions;
+         ALTER TABLE ml_models DROP COLUMN data_digest; DELETE FROM _sqlx_migrations WHERE version >= 5",
     )
     .await;
     let mut holder = connect(&owner).await;
@@ -78,7 +79,7 @@ async fn a_migration_that_gets_no_lock_lets_others_pass_and_tries_again() {
     }
     sqlx::raw_sql("ROLLBACK").execute(&mut holder).await.expect("let go");
     let report = migration.await.expect("runs").expect("migrates");
-    assert_eq!(report.applied, ["0005 data digest"]);
+    assert_eq!(report.applied.first().map(String::as_str), Some("0005 data digest"));
 }
 
 #[tokio::test]
