@@ -55,7 +55,7 @@ impl Registry {
     /// nothing kept, if the champion is another by now than the one that the verdict names: judge again.
     ///
     /// # Errors
-    /// [`Error::Cancelled`] if the job has ended meanwhile; [`Error::Unavailable`] if Postgres or
+    /// `Error::Cancelled` if the job has ended meanwhile; `Error::Unavailable` if Postgres or
     /// the store is away. No version is then visible.
     pub async fn register(&self, new: NewModel<'_>) -> Result<Option<ModelRecord>> {
         register::register(self, new).await
@@ -75,7 +75,7 @@ impl Registry {
     /// The bytes of one file of a model.
     ///
     /// # Errors
-    /// [`Error::CorruptArtifact`] if it is missing, changed, or another tenant's.
+    /// `Error::CorruptArtifact` if it is missing, changed, or another tenant's.
     pub async fn read(&self, model: &ModelRecord, file: &str) -> Result<bytes::Bytes> {
         self.store.get(model, file).await
     }
@@ -83,7 +83,7 @@ impl Registry {
     /// Metrics of the champion and of all versions.
     ///
     /// # Errors
-    /// [`Error::NotFound`] if the tenant has no model of that type yet.
+    /// `Error::NotFound` if the tenant has no model of that type yet.
     pub async fn metrics(&self, model_type: ModelType) -> Result<ModelMetrics> {
         let mut transaction = self.database.tenant_snapshot("registry_metrics").await?;
         let metrics = metrics::of(&mut transaction, model_type).await?;
@@ -97,7 +97,7 @@ impl Registry {
 /// Rows without artifacts, as the platform inserts them, cannot be loaded and do not count.
 ///
 /// # Errors
-/// [`Error::NotFound`], which says to train first if the tenant has no model of that type.
+/// `Error::NotFound`, which says to train first if the tenant has no model of that type.
 pub async fn resolve(
     transaction: &mut TenantTransaction,
     model_type: ModelType,

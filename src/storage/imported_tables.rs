@@ -5,7 +5,7 @@
 //!
 //! Postgres refuses COPY FROM on a table with row-level security, whoever the owner is. So a new table is
 //! filled first and walled then, in one transaction: nobody else can see it before. Rows for a table that stands come
-//! through a temporary one ([`Standing`]).
+//! through a temporary one (`Standing`).
 
 use chrono::{DateTime, Utc};
 use sqlx::{AssertSqlSafe, FromRow, query, query_as, query_scalar, raw_sql};

@@ -41,7 +41,7 @@ pub struct QueryLoginReport {
 /// Creates `query`, or sets its password, and shows it the tables `(schema, name)`, each of which has a
 /// `tenant_id` and forced row-level security. `service` may sign for a tenant from then on. Repeatable: a table
 /// that is shown already is not locked. The others are locked one after the other, each in a transaction of its
-/// own, and waited for as [`super::patience`] says. Former query logins may read none of them afterwards.
+/// own, and waited for as `super::patience` says. Former query logins may read none of them afterwards.
 ///
 /// # Errors
 /// Those of the database; [`Error::Internal`] if a table is not walled, is in use for too long, or the role is no

@@ -1,13 +1,13 @@
 //! Rows from Neo4j: attributes and relationships of projects and properties, and `:TrainingData`.
 //!
 //! [`GraphSource`] is the one door. It runs templates only: ours (`templates/*.cypher`, one a model type) and
-//! the operator's, each proved to touch the nodes of one tenant alone ([`check`]) and to be read-only
+//! the operator's, each proved to touch the nodes of one tenant alone (`check`) and to be read-only
 //! (EXPLAIN). Every query runs in the scope of a tenant ([`crate::auth::tenant`]), which is bound as
 //! `$tenantId`; `$today` is the day of the training. Community edition has no row-level rules, and read mode
 //! is no security: users never send Cypher.
 //!
 //! A template returns `entity_id` (text or integer), the features by name, and perhaps `observed_at` and the
-//! target; to add a default one, write `templates/<model type>.cypher` and name it in [`template`].
+//! target; to add a default one, write `templates/<model type>.cypher` and name it in `template`.
 
 mod check;
 mod decode;

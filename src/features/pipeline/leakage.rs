@@ -1,7 +1,7 @@
 //! Features that give the target away: they are the target in disguise, or were written down after it
 //! was known. Such a model looks perfect and is useless; the caller is told, and the training goes on.
 //!
-//! Measured over all usable rows, suspicious above [`LIMIT`]:
+//! Measured over all usable rows, suspicious above `LIMIT`:
 //! - a number: Pearson's correlation with the target, over the rows that have the number;
 //! - a number beside two classes: whether one value separates them without an error (AUC 0 or 1),
 //!   which a correlation does not see;

@@ -3,8 +3,8 @@
 //! for one row; what is infinite is missing here, and refused there.
 //!
 //! 1. Names of categories lose the spaces around them, as a request's do; an empty one is missing.
-//! 2. Infinite features become missing; rows without a target or any feature are left out ([`rows`]).
-//! 3. What nothing can be learnt from is refused ([`checks`]).
+//! 2. Infinite features become missing; rows without a target or any feature are left out (`rows`).
+//! 3. What nothing can be learnt from is refused (`checks`).
 //! 4. The rows get their fingerprint ([`digest`]): all columns of the source, usable rows, in order.
 //! 5. Columns that say nothing are left out with a note ([`redundant`]): no value, one value, a copy.
 //! 6. [`FeatureSchema::of`] numbers the categories, and the matrix is made.

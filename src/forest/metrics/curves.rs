@@ -11,8 +11,8 @@ struct Counts {
     false_positives: u64,
 }
 
-/// Rows by their scores, descending, one entry a distinct score. What [`roc_curve`] and
-/// [`precision_recall_curve`] are made of: the sorting is the costly part.
+/// Rows by their scores, descending, one entry a distinct score. What `roc_curve` and
+/// `precision_recall_curve` are made of: the sorting is the costly part.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ranking {
     counts: Vec<Counts>,

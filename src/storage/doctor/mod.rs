@@ -1,7 +1,7 @@
 //! `binah-ml doctor`: what in a live database breaks the isolation of tenants.
 //!
-//! Two ways of looking. The catalogue checks read what the server says of itself: each [`Check`](check::Check)
-//! is one SELECT that returns nothing where all is well. The probes ([`probe`]) try it out, as the service's own
+//! Two ways of looking. The catalogue checks read what the server says of itself: each `Check`
+//! is one SELECT that returns nothing where all is well. The probes (`probe`) try it out, as the service's own
 //! logins and with two tenants that do not exist; their transactions are always rolled back.
 //!
 //! Every check speaks of *any* table with a `tenant_id`, in any schema: a migration or an import that adds
@@ -49,7 +49,7 @@ pub struct Subject {
     pub query: Option<ConnectConfig>,
 }
 
-/// Looks at everything that can be looked at. What could not be is in [`Report::not_run`].
+/// Looks at everything that can be looked at. What could not be is in `Report::not_run`.
 pub async fn examine(subject: &Subject) -> Report {
     let started = Instant::now();
     let mut report = Report::new(subject);
