@@ -18,17 +18,8 @@ requirements=$here/deploy/requirements-$name.txt
 constraints=$here/deploy/constraints-$name.txt
 stamp=$DEPS/.complete
 
-say() { printf '==> %s\n' "$*"; }
+. "$here/scripts/apt.sh"
 fail() { printf 'make deps: %s\n' "$*" >&2; exit 1; }
-
-# apt_install PACKAGE...: false without root, sudo or apt.
-apt_install() {
-    command -v apt-get >/dev/null || return 1
-    if [ "$(id -u)" = 0 ]; then sudo=; elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then sudo=sudo; else return 1; fi
-    say "Installing $* with apt"
-    $sudo env DEBIAN_FRONTEND=noninteractive apt-get update -qq &&
-        $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
-}
 
 command -v cargo >/dev/null || fail "Rust is missing: install Rust 1.95 or newer with rustup, then open a new shell"
 command -v cc >/dev/null || apt_install gcc libc6-dev ||

@@ -7,17 +7,8 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 stamp=$NEO4J_DEV/.complete
 
-say() { printf '==> %s\n' "$*"; }
+. "$here/../../scripts/apt.sh"
 fail() { printf 'make neo4j-dev: %s\n' "$*" >&2; exit 1; }
-
-# apt_install PACKAGE...: false without root, sudo or apt.
-apt_install() {
-    command -v apt-get >/dev/null || return 1
-    if [ "$(id -u)" = 0 ]; then sudo=; elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then sudo=sudo; else return 1; fi
-    say "Installing $* with apt"
-    $sudo env DEBIAN_FRONTEND=noninteractive apt-get update -qq &&
-        $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
-}
 
 command -v javac >/dev/null || apt_install openjdk-17-jdk-headless || apt_install default-jdk-headless ||
     fail "a Java compiler is missing: install a JDK, 17 or 21"
