@@ -10,6 +10,7 @@ use std::io::PipeWriter;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use super::{Error, POLL, Result};
 
@@ -22,6 +23,18 @@ pub struct Guarded {
     /// Closing this write end is the order to stop.
     lifeline: Option<PipeWriter>,
     log: PathBuf,
+    started: Instant,
+}
+
+/// How long a start is waited for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wait {
+    /// The server in messages.
+    pub(super) server: &'static str,
+    /// After that it counts as failed.
+    pub(super) limit: Duration,
+    /// How often it is looked at.
+    pub(super) poll: Duration,
 }
 
 impl Guarded {
@@ -52,9 +65,33 @@ impl Guarded {
             // Out of reach of the terminal's Ctrl-C: the guard goes after the server.
             guard.process_group(0);
             let guard = guard.stdin(read).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-            Ok(Self { guard, lifeline: Some(write), log: log.to_path_buf() })
+            Ok(Self { guard, lifeline: Some(write), log: log.to_path_buf(), started: Instant::now() })
         };
         spawn().map_err(Error::io(format!("starting {program}")))
+    }
+
+    /// Waits until `answers` holds; `progress` hears the time since the start at every look.
+    ///
+    /// # Errors
+    /// [`Error::NotReady`] with the end of the log when the server ends or the limit is over.
+    pub(super) async fn ready(
+        &mut self,
+        wait: Wait,
+        mut answers: impl AsyncFnMut() -> bool,
+        mut progress: impl FnMut(Duration),
+    ) -> Result<()> {
+        while !answers().await {
+            if self.exited()?.is_some() {
+                return Err(Error::not_ready(wait.server, "ended during its start", &self.log));
+            }
+            if self.started.elapsed() > wait.limit {
+                let what = format!("did not answer within {} s", wait.limit.as_secs());
+                return Err(Error::not_ready(wait.server, what, &self.log));
+            }
+            progress(self.started.elapsed());
+            tokio::time::sleep(wait.poll).await;
+        }
+        Ok(())
     }
 
     /// The server's exit status if it has ended.
@@ -102,7 +139,6 @@ fn set_env(command: &mut Command, name: &OsStr, value: Option<&OsStr>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::{Duration, Instant};
 
     /// A server that forks a grandchild and ignores every polite signal if told so.
     fn server(folder: &Path, manners: &str) -> Command {

@@ -5,26 +5,25 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::guard::Guarded;
+use super::guard::{Guarded, Wait};
 use super::{Error, Result, create_folder, deps, port};
 
-/// Name in messages.
-const SERVER: &str = "the private MLflow server";
 /// A cold disk and a build beside it: far above the 5 to 12 s of a quiet machine.
-const START_LIMIT: Duration = Duration::from_secs(240);
+const START: Wait = Wait {
+    server: "the private MLflow server",
+    limit: Duration::from_secs(240),
+    poll: Duration::from_millis(250),
+};
 /// uvicorn finishes its requests, then goes.
 const STOP: &str = "TERM:5";
-/// How often [`PrivateMlflow::ready`] looks and reports.
-const POLL: Duration = Duration::from_millis(250);
 
 /// A starting or running private MLflow server. Dropping it stops the server.
 #[derive(Debug)]
 pub struct PrivateMlflow {
     server: Guarded,
     url: String,
-    started: Instant,
 }
 
 impl PrivateMlflow {
@@ -85,32 +84,21 @@ impl PrivateMlflow {
             .env("OMP_NUM_THREADS", "1")
             .env("OPENBLAS_NUM_THREADS", "1");
         let server = Guarded::spawn(&command, STOP, &folder.join("mlflow.log"))?;
-        Ok(Self { server, url: format!("http://127.0.0.1:{port}"), started: Instant::now() })
+        Ok(Self { server, url: format!("http://127.0.0.1:{port}") })
     }
 
     /// Waits until the server answers; `progress` hears the time since the start, four times a second.
     ///
     /// # Errors
     /// [`Error::NotReady`] with the end of the log when the server ends or takes over 240 s.
-    pub async fn ready(&mut self, mut progress: impl FnMut(Duration)) -> Result<()> {
+    pub async fn ready(&mut self, progress: impl FnMut(Duration)) -> Result<()> {
         let health = format!("{}/health", self.url);
         let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build();
         let client =
-            client.map_err(|error| Error::not_ready(SERVER, error.to_string(), self.server.log()))?;
-        loop {
-            if client.get(&health).send().await.is_ok_and(|answer| answer.status().is_success()) {
-                return Ok(());
-            }
-            if self.server.exited()?.is_some() {
-                return Err(Error::not_ready(SERVER, "ended during its start", self.server.log()));
-            }
-            if self.started.elapsed() > START_LIMIT {
-                let what = format!("did not answer within {} s", START_LIMIT.as_secs());
-                return Err(Error::not_ready(SERVER, what, self.server.log()));
-            }
-            progress(self.started.elapsed());
-            tokio::time::sleep(POLL).await;
-        }
+            client.map_err(|error| Error::not_ready(START.server, error.to_string(), self.server.log()))?;
+        let answers =
+            async || client.get(&health).send().await.is_ok_and(|answer| answer.status().is_success());
+        self.server.ready(START, answers, progress).await
     }
 
     /// Address of the API and the user interface, such as `http://127.0.0.1:23456`.

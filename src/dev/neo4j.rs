@@ -6,18 +6,15 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::guard::Guarded;
+use super::guard::{Guarded, Wait};
 use super::{Durability, Error, Result, create_folder, deps, port};
 use crate::config::Neo4jConfig;
 
-/// Name in messages.
-const SERVER: &str = "the private Neo4j";
 /// A cold disk and a build beside it: far above the 5 to 15 s of a quiet machine.
-const START_LIMIT: Duration = Duration::from_secs(240);
-/// How often [`PrivateNeo4j::ready`] looks and reports.
-const POLL: Duration = Duration::from_millis(100);
+const START: Wait =
+    Wait { server: "the private Neo4j", limit: Duration::from_secs(240), poll: Duration::from_millis(100) };
 /// Heap for 100,000 rows in one transaction; the serial collector and the first compiler tier keep
 /// the rest small (measured: 0.3 GB in all after the start).
 const JVM: [&str; 5] =
@@ -30,7 +27,6 @@ pub struct PrivateNeo4j {
     folder: PathBuf,
     port: u16,
     password: String,
-    started: Instant,
 }
 
 impl PrivateNeo4j {
@@ -62,26 +58,16 @@ impl PrivateNeo4j {
             Durability::Scratch => "KILL:0",
         };
         let server = Guarded::spawn(&command, stop, &folder.join("neo4j.log"))?;
-        Ok(Self { server, folder, port, password, started: Instant::now() })
+        Ok(Self { server, folder, port, password })
     }
 
     /// Waits until the server takes connections; `progress` hears the time since the start.
     ///
     /// # Errors
     /// [`Error::NotReady`] with the end of the log when the server ends or takes over 240 s.
-    pub async fn ready(&mut self, mut progress: impl FnMut(Duration)) -> Result<()> {
-        while !self.folder.join("ready").exists() {
-            if self.server.exited()?.is_some() {
-                return Err(Error::not_ready(SERVER, "ended during its start", self.server.log()));
-            }
-            if self.started.elapsed() > START_LIMIT {
-                let what = format!("did not answer within {} s", START_LIMIT.as_secs());
-                return Err(Error::not_ready(SERVER, what, self.server.log()));
-            }
-            progress(self.started.elapsed());
-            tokio::time::sleep(POLL).await;
-        }
-        Ok(())
+    pub async fn ready(&mut self, progress: impl FnMut(Duration)) -> Result<()> {
+        let ready = self.folder.join("ready");
+        self.server.ready(START, async || ready.exists(), progress).await
     }
 
     /// Address without TLS, such as `bolt://127.0.0.1:23456`.

@@ -11,12 +11,12 @@ mod cluster;
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
 use std::process::{Command, Output};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use account::Account;
 use binaries::Binaries;
 
-use super::guard::Guarded;
+use super::guard::{Guarded, Wait};
 use super::{Error, POLL, Result, create_folder, port};
 
 /// Name in messages.
@@ -24,7 +24,7 @@ const SERVER: &str = "the private Postgres";
 /// The superuser, owner of the databases.
 const SUPERUSER: &str = "postgres";
 /// Crash recovery after a kill may replay some write-ahead log.
-const START_LIMIT: Duration = Duration::from_secs(60);
+const START: Wait = Wait { server: SERVER, limit: Duration::from_secs(60), poll: POLL };
 /// "Fast" shutdown (sessions are ended, checkpoint), then "immediate" (as after a crash).
 const STOP: &str = "INT:10 QUIT:5";
 /// A random port may be taken by another process between the choice and the bind.
@@ -177,22 +177,13 @@ impl PrivatePostgres {
 
     /// Waits until the postmaster writes "ready" into its lock file and accepts connections.
     async fn ready(&mut self, pgdata: &Path) -> Result<()> {
-        let start = Instant::now();
-        loop {
-            let lock = std::fs::read_to_string(pgdata.join("postmaster.pid")).unwrap_or_default();
+        let (lock, port) = (pgdata.join("postmaster.pid"), self.port);
+        let answers = async || {
+            let lock = std::fs::read_to_string(&lock).unwrap_or_default();
             let status = lock.lines().nth(7).unwrap_or_default();
-            if status.trim() == "ready" && TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok() {
-                return Ok(());
-            }
-            if self.server.exited()?.is_some() {
-                return Err(Error::not_ready(SERVER, "ended during its start", self.server.log()));
-            }
-            if start.elapsed() > START_LIMIT {
-                let what = format!("did not answer within {} s", START_LIMIT.as_secs());
-                return Err(Error::not_ready(SERVER, what, self.server.log()));
-            }
-            tokio::time::sleep(POLL).await;
-        }
+            status.trim() == "ready" && TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
+        };
+        self.server.ready(START, answers, |_| ()).await
     }
 }
 
