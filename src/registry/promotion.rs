@@ -33,6 +33,14 @@ pub struct Verdict {
     pub margin: f64,
 }
 
+impl Verdict {
+    /// The version that stays the champion; `None` if the new one is served from now on.
+    #[must_use]
+    pub fn kept_champion(&self) -> Option<i32> {
+        self.champion_version.filter(|_| !self.promoted)
+    }
+}
+
 /// One metric of two models on the same held-out rows.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Score {

@@ -90,7 +90,7 @@ pub(super) fn message(
     if let Some(join) = &trained.origin.join {
         let _ = write!(text, "; {join}");
     }
-    let _ = match verdict.champion_version.filter(|_| !verdict.promoted) {
+    let _ = match verdict.kept_champion() {
         None => write!(text, "; now the champion: {}", verdict.reason),
         Some(champion) => {
             write!(text, "; {} stays the champion: {}", version_label(champion), verdict.reason)
@@ -104,7 +104,7 @@ pub(super) fn message(
 
 /// The warning of a version that predictions will not use.
 pub(super) fn not_served(record: &ModelRecord, verdict: &Verdict) -> Option<String> {
-    let champion = version_label(verdict.champion_version.filter(|_| !verdict.promoted)?);
+    let champion = version_label(verdict.kept_champion()?);
     let version = record.version_label();
     Some(format!("{version} is not served, {champion} stays the champion: {}", verdict.reason))
 }

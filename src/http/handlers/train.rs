@@ -118,7 +118,7 @@ pub(in crate::http) struct PromotionOutcome {
 
 impl PromotionOutcome {
     fn new(model_version: &str, verdict: Verdict) -> Self {
-        let before = verdict.champion_version.filter(|_| !verdict.promoted).map(version_label);
+        let before = verdict.kept_champion().map(version_label);
         Self {
             promoted: verdict.promoted,
             champion: before.unwrap_or_else(|| model_version.to_owned()),

@@ -54,7 +54,7 @@ pub(super) fn note(
 }
 
 fn served(verdict: &Verdict) -> String {
-    match verdict.champion_version.filter(|_| !verdict.promoted) {
+    match verdict.kept_champion() {
         None => format!("It became the champion: {}.\n", verdict.reason),
         Some(champion) => {
             format!(
