@@ -8,6 +8,7 @@ mod migrate;
 mod serve;
 mod token;
 mod tracking;
+mod worker;
 
 use std::{error::Error, process::ExitCode};
 
@@ -28,6 +29,8 @@ struct Cli {
 enum Command {
     /// Serve the API (the default command).
     Serve(serve::ServeArgs),
+    /// Run trainings of the queue, without the API.
+    Worker,
     /// Bring the database up to date and set up the service's login, as the tables' owner.
     Migrate,
     /// Look for what breaks the isolation of tenants in the live database.
@@ -70,6 +73,7 @@ fn dispatch(cli: Cli, config: Config) -> Result<ExitCode, BoxError> {
         match command {
             Command::Doctor(args) => return doctor::run(&args, &config).await,
             Command::Serve(args) => serve::run(&args, config).await?,
+            Command::Worker => worker::run(config).await?,
             Command::Migrate => migrate::run(&config).await?,
             Command::Import(args) => import::run(*args, &config).await?,
             Command::Tracking(args) => tracking::run(&args, &config).await?,

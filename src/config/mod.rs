@@ -9,7 +9,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-use std::{path::PathBuf, time::Duration};
+use std::{num::NonZeroU32, path::PathBuf, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -19,6 +19,7 @@ use settings::Settings;
 
 use crate::{
     auth::TokenConfig,
+    jobs::Limits,
     storage::{Login, SslMode},
 };
 
@@ -153,17 +154,21 @@ pub struct MlflowConfig {
     pub wait: Duration,
 }
 
-/// How trainings share the machine.
+/// How trainings share the machine, and the queue before it.
 #[derive(Debug, Clone)]
 pub struct TrainingConfig {
-    /// Trainings that run at the same time.
-    pub slots: usize,
-    /// Trainings that may wait for a slot; the next one is refused with 503.
-    pub queue: usize,
+    /// Trainings that this process runs at the same time; 0: none, other processes do.
+    pub workers: usize,
     /// Threads of the training pool.
     pub threads: usize,
     /// Most rows of one training.
     pub max_rows: usize,
+    /// Memory that the trainings of this process may take together, in bytes.
+    pub memory: u64,
+    /// Rounds of boosting between two checkpoints.
+    pub checkpoint_rounds: NonZeroU32,
+    /// The queue of all processes.
+    pub queue: Limits,
 }
 
 /// Which new versions are served: become the champion.
@@ -225,7 +230,6 @@ impl Config {
     pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let settings = Settings::new(lookup);
         let environment = environment(&settings)?;
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Ok(Self {
             environment,
             api: ApiConfig {
@@ -244,12 +248,7 @@ impl Config {
             cypher_templates: settings.get("CYPHER_TEMPLATES_DIR").map(PathBuf::from),
             model_registry_path: settings.text("MODEL_REGISTRY_PATH", "./data/models"),
             model_cache_bytes: settings.parse("MODEL_CACHE_BYTES", 512 << 20)?,
-            training: TrainingConfig {
-                slots: settings.positive("TRAINING_SLOTS", 2)?,
-                queue: settings.parse("TRAINING_QUEUE", 16)?,
-                threads: settings.positive("TRAINING_THREADS", cores)?,
-                max_rows: settings.positive("TRAINING_MAX_ROWS", 5_000_000)?,
-            },
+            training: training(&settings)?,
             promotion: promotion(&settings)?,
             retrain: RetrainConfig {
                 enabled: settings.flag("AUTO_RETRAIN", false)?,
@@ -372,6 +371,29 @@ fn mlflow(settings: &Settings<'_>) -> Result<MlflowConfig, ConfigError> {
         ca_certificate: settings.get("MLFLOW_TRACKING_SERVER_CERT_PATH").map(PathBuf::from),
         timeout: Duration::from_secs(settings.positive("MLFLOW_HTTP_REQUEST_TIMEOUT", 60)? as u64),
         wait: Duration::from_secs(settings.parse("MLFLOW_WAIT_SECONDS", 10)?),
+    })
+}
+
+fn training(settings: &Settings<'_>) -> Result<TrainingConfig, ConfigError> {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let positive = |name, default: u32| {
+        let value: NonZeroU32 = settings.parse(name, NonZeroU32::new(default).unwrap_or(NonZeroU32::MIN))?;
+        Ok::<_, ConfigError>(value)
+    };
+    let default = Limits::default();
+    Ok(TrainingConfig {
+        workers: settings.parse("WORKERS", 2)?,
+        threads: settings.positive("TRAINING_THREADS", cores)?,
+        max_rows: settings.positive("TRAINING_MAX_ROWS", 5_000_000)?,
+        memory: settings.positive("TRAINING_MEMORY_MB", 4096)? as u64 * (1 << 20),
+        checkpoint_rounds: positive("TRAINING_CHECKPOINT_ROUNDS", 100)?,
+        queue: Limits {
+            queued: settings.positive("TRAINING_QUEUE", default.queued)?,
+            queued_by_tenant: settings.positive("TENANT_TRAINING_QUEUE", default.queued_by_tenant)?,
+            running_by_tenant: settings.positive("TENANT_TRAININGS", default.running_by_tenant)?,
+            attempts: positive("TRAINING_ATTEMPTS", default.attempts)?.get(),
+            lease: Duration::from_secs(settings.positive("TRAINING_LEASE_SECONDS", 15)? as u64),
+        },
     })
 }
 

@@ -79,7 +79,7 @@ fn a_bad_value_names_its_setting() {
         ("LOG_LEVEL", "a=b=c"),
         ("LOG_FORMAT", "xml"),
         ("JWT_ALGORITHM", "none"),
-        ("TRAINING_SLOTS", "0"),
+        ("TRAINING_QUEUE", "0"),
         ("POSTGRES_MAX_CONNECTIONS", "99999999999"),
     ] {
         // Neo4j's settings count where Neo4j is on.

@@ -13,7 +13,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 
 use super::cors::AllowedOrigins;
 use crate::{
-    auth::Tokens, inference::Predictor, lifecycle::Lifecycle, registry::Registry, training::Trainer,
+    auth::Tokens, inference::Predictor, lifecycle::Lifecycle, registry::Registry, training::Submitter,
 };
 
 /// Everything that a handler can reach; cheap to clone.
@@ -26,8 +26,8 @@ pub struct Services {
     pub config: HttpConfig,
     /// Verifies tokens.
     pub tokens: Tokens,
-    /// Use case of `POST /api/ml/train`.
-    pub trainer: Arc<Trainer>,
+    /// Use case of `POST /api/ml/train`, and the queue behind it.
+    pub submitter: Submitter,
     /// Use case of `POST /api/ml/predict`.
     pub predictor: Predictor,
     /// Models and their metrics.

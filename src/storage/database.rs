@@ -2,7 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use sqlx::{AssertSqlSafe, PgPool, Postgres, pool::PoolConnection, postgres::PgPoolOptions, raw_sql};
+use sqlx::{
+    AssertSqlSafe, PgPool, Postgres,
+    pool::PoolConnection,
+    postgres::{PgListener, PgPoolOptions},
+    raw_sql,
+};
 
 use super::{
     config::{ConnectConfig, PoolConfig},
@@ -23,6 +28,8 @@ const BEGIN_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub struct Database {
     pool: PgPool,
+    /// Connections that only listen: they must not take those of requests.
+    listeners: PgPool,
     max_connections: u32,
 }
 
@@ -51,7 +58,12 @@ impl Database {
                 let session = session.clone();
                 Box::pin(async move { raw_sql(AssertSqlSafe(session)).execute(connection).await.map(|_| ()) })
             });
-        Self { pool: options.connect_lazy_with(config.options()), max_connections: pool.max_connections }
+        let listeners = PgPoolOptions::new().max_connections(2).acquire_timeout(pool.acquire_timeout);
+        Self {
+            pool: options.connect_lazy_with(config.options()),
+            listeners: listeners.connect_lazy_with(config.options()),
+            max_connections: pool.max_connections,
+        }
     }
 
     /// A transaction on behalf of the tenant of the open scope: it sees and writes that tenant's
@@ -128,6 +140,20 @@ impl Database {
     /// Waits for the running transactions and closes every connection.
     pub async fn close(&self) {
         self.pool.close().await;
+        self.listeners.close().await;
+    }
+
+    /// A connection that hears what is notified on `channels` from now on. It sees no tenant's rows.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] if Postgres is away.
+    pub(crate) async fn listener(&self, channels: &[&str]) -> Result<PgListener> {
+        let connect = async {
+            let mut listener = PgListener::connect_with(&self.listeners).await?;
+            listener.listen_all(channels.iter().copied()).await?;
+            Ok::<_, sqlx::Error>(listener)
+        };
+        Ok(tokio::time::timeout(BEGIN_TIMEOUT, connect).await.map_err(silent)??)
     }
 
     /// A connection outside any tenant, for catalog look-ups. It sees no tenant's rows.

@@ -3,9 +3,9 @@
 use std::{num::NonZeroUsize, ops::ControlFlow};
 
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::split::Split;
+use super::{control::Control, split::Split};
 use crate::{
     catalog::{Family, Hyperparameters},
     error::{Error, FieldError, Result},
@@ -40,13 +40,15 @@ pub struct XgboostModel {
 
 /// What fitting needs beside the rows.
 #[derive(Debug, Clone, Copy)]
-pub struct FitContext<'a> {
+pub(super) struct FitContext<'a> {
     /// Seed of everything that is drawn.
     pub seed: u64,
     /// Threads that libxgboost may use; the forests use the current rayon pool.
     pub threads: usize,
     /// libxgboost; needed for boosting alone.
     pub library: Option<&'a Library>,
+    /// Told of every tree or round, and asked whether to go on.
+    pub control: &'a Control,
 }
 
 /// Fits on the training rows. Blocks; the forests use the current rayon pool.
@@ -54,7 +56,7 @@ pub struct FitContext<'a> {
 /// # Errors
 /// [`Error::Invalid`] for hyperparameters that do not fit these rows, [`Error::Unavailable`]
 /// where boosting is asked for and libxgboost is not there.
-pub fn fit(
+pub(super) fn fit(
     family: Family,
     params: &Hyperparameters,
     dataset: &Dataset,
@@ -63,20 +65,20 @@ pub fn fit(
 ) -> Result<Fitted> {
     check_size(family, params, split.train.len())?;
     let train = dataset.features.take_rows(&split.train);
+    context.control.enter_fitting(0, params.integer("n_estimators").unwrap_or_default())?;
+    let on_tree = |done: usize| context.control.grown(u32::try_from(done).unwrap_or(u32::MAX), |_| ());
     match family {
         Family::BoostedRegression => boost(params, dataset, split, &train, context),
         Family::RandomForest => {
             let labels: Vec<u8> =
                 split.train.iter().map(|&row| u8::from(dataset.target[row] == 1.0)).collect();
             let params = random_forest_params(params, train.n_cols())?;
-            let ensemble =
-                random_forest::fit(&train, &labels, &params, context.seed, &|_| ControlFlow::Continue(()));
+            let ensemble = random_forest::fit(&train, &labels, &params, context.seed, &on_tree);
             Ok(forest(ensemble.map_err(fit_error)?))
         }
         Family::IsolationForest => {
             let params = isolation_forest_params(params)?;
-            let ensemble =
-                isolation_forest::fit(&train, &params, context.seed, &|_| ControlFlow::Continue(()));
+            let ensemble = isolation_forest::fit(&train, &params, context.seed, &on_tree);
             Ok(forest(ensemble.map_err(fit_error)?))
         }
     }
@@ -150,7 +152,7 @@ fn boost(
         &params,
         context.seed,
         NonZeroUsize::new(context.threads).unwrap_or(NonZeroUsize::MIN),
-        &mut |_| ControlFlow::Continue(()),
+        &mut |round| on_round(context.control, round),
     )?;
     let mut curves = vec![("train_rmse", trained.train_curve)];
     if !trained.validation_curve.is_empty() {
@@ -158,6 +160,13 @@ fn boost(
     }
     let xgboost = XgboostModel { json: trained.model_json.into(), version: library.version().to_string() };
     Ok(Fitted { ensemble: trained.ensemble, xgboost: Some(xgboost), curves })
+}
+
+fn on_round(control: &Control, round: xgboost::Round) -> ControlFlow<()> {
+    control.grown(round.index + 1, |metrics| {
+        metrics.insert("train_rmse".to_owned(), json!(round.train_rmse));
+        metrics.extend(round.validation_rmse.map(|rmse| ("validation_rmse".to_owned(), json!(rmse))));
+    })
 }
 
 fn fit_error(error: FitError) -> Error {
@@ -228,8 +237,6 @@ fn boosting_params(params: &Hyperparameters) -> xgboost::Params {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::catalog::ModelType;
 

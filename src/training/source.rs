@@ -9,7 +9,6 @@ use serde_json::json;
 
 use super::TrainRequest;
 use crate::{
-    auth::Caller,
     catalog::ModelType,
     error::{Error, FieldError, Result},
     features::{
@@ -138,7 +137,7 @@ impl Sources {
     pub(super) async fn read(
         &self,
         request: &TrainRequest,
-        caller: &Caller,
+        user_id: &str,
         now: DateTime<Utc>,
     ) -> Result<Loaded> {
         let (model_type, today) = (request.model_type, now.date_naive());
@@ -148,7 +147,7 @@ impl Sources {
             Source::Postgres => Rows::One(postgres::load(&self.database, model_type, self.max_rows).await?),
             Source::Joined(graph) => return self.read_both(graph, model_type, today).await,
             Source::Query(queries, text) => {
-                let request = query::Request { user_id: &caller.user_id, model_type, text };
+                let request = query::Request { user_id, model_type, text };
                 Rows::One(queries.run(request).await?.0)
             }
             Source::Cypher(graph, name) => Rows::Graph(graph.named_rows(name, model_type, today).await?),

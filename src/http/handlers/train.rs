@@ -21,9 +21,7 @@ use crate::{
         openapi::{BadBody, Denied, Unavailable},
         timestamp::naive_utc,
     },
-    inference::request::version_label,
-    registry::Verdict,
-    training::{SplitKind, TrainOutcome, TrainRequest},
+    training::{Awaited, Decision, SplitKind, SubmitOptions, TrainOutcome, TrainRequest},
 };
 
 /// Share of the rows held out unless the request says otherwise.
@@ -106,28 +104,20 @@ pub(in crate::http) struct PromotionOutcome {
     champion: String,
     /// Name of the grounds.
     #[schema(example = "better")]
-    decision: &'static str,
+    decision: String,
     reason: String,
     /// What was compared on the same held-out rows; null where nothing could be.
     #[schema(example = "auc_roc")]
-    metric: Option<&'static str>,
+    metric: Option<String>,
     value: Option<f64>,
     /// Of the champion until then.
     champion_value: Option<f64>,
 }
 
-impl PromotionOutcome {
-    fn new(model_version: &str, verdict: Verdict) -> Self {
-        let before = verdict.kept_champion().map(version_label);
-        Self {
-            promoted: verdict.promoted,
-            champion: before.unwrap_or_else(|| model_version.to_owned()),
-            decision: verdict.decision,
-            reason: verdict.reason,
-            metric: verdict.score.map(|score| score.metric),
-            value: verdict.score.map(|score| score.value),
-            champion_value: verdict.score.map(|score| score.champion_value),
-        }
+impl From<Decision> for PromotionOutcome {
+    fn from(decision: Decision) -> Self {
+        let Decision { promoted, champion, decision, reason, metric, value, champion_value } = decision;
+        Self { promoted, champion, decision, reason, metric, value, champion_value }
     }
 }
 
@@ -186,20 +176,21 @@ impl From<TrainBody> for TrainRequest {
 
 impl TrainResponse {
     fn new(model_type: ModelType, tenant_id: Uuid, outcome: TrainOutcome) -> Self {
+        let kept = outcome.kept;
         Self {
             run_id: outcome.run_id,
             model_type: model_type.name,
             tenant_id,
             status: "completed",
-            metrics: outcome.metrics,
+            metrics: kept.metrics,
             model_uri: outcome.model_uri,
-            message: outcome.message,
+            message: kept.message,
             timestamp: naive_utc(outcome.finished_at),
-            promotion: PromotionOutcome::new(&outcome.model_version, outcome.verdict),
-            model_version: outcome.model_version,
-            model_id: outcome.model_id,
+            promotion: kept.promotion.into(),
+            model_version: kept.model_version,
+            model_id: kept.model_id,
             job_id: outcome.job_id,
-            warnings: outcome.warnings,
+            warnings: kept.warnings,
         }
     }
 }
@@ -221,8 +212,11 @@ pub(in crate::http) async fn train(
     let body = TrainBody::parse(object, app.config.max_rows)?;
     require_tenant(&caller, body.tenant_id)?;
     let (model_type, tenant_id) = (body.model_type, body.tenant_id);
-    let outcome = app.trainer.train(&caller, body.into()).await?;
-    Ok(Json(TrainResponse::new(model_type, tenant_id, outcome)))
+    let job = app.submitter.submit(&caller, body.into(), SubmitOptions::default()).await?;
+    match app.submitter.wait(job.id).await? {
+        Awaited::Done(outcome) => Ok(Json(TrainResponse::new(model_type, tenant_id, *outcome))),
+        Awaited::GoesOn(_) => Err(crate::Error::Busy { retry_after: 5 }),
+    }
 }
 
 #[cfg(test)]
@@ -269,7 +263,7 @@ mod tests {
             "split": "x", "seed": -1, "target": 1, "training_data_query": [], "data": {},
         });
         let Err(crate::Error::Invalid(errors)) = parse(faulty) else { panic!("must be refused") };
-        let kinds: Vec<_> = errors.iter().map(|error| error.kind).collect();
+        let kinds: Vec<_> = errors.iter().map(|error| error.kind.clone()).collect();
         assert_eq!(
             kinds,
             [

@@ -145,7 +145,7 @@ impl Parts {
     fn missing(&mut self, name: &str) {
         let loc = vec!["query".into(), name.into()];
         let msg = "Field required".to_owned();
-        self.errors.push(FieldError { kind: "missing", loc, msg, input: Value::Null, ctx: None });
+        self.errors.push(FieldError { kind: "missing".into(), loc, msg, input: Value::Null, ctx: None });
     }
 
     fn finish<T>(self, build: impl FnOnce() -> Option<T>) -> Result<T> {
