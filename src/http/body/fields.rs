@@ -374,7 +374,9 @@ mod tests {
             let mut fields = Fields::new(object);
             let rows = fields.rows("data", 3);
             fields.finish(|| Some(rows)).map_err(|error| match error {
-                Error::Invalid(errors) => errors.iter().map(|e| (e.kind.to_string(), json!(e.loc))).collect::<Vec<_>>(),
+                Error::Invalid(errors) => {
+                    errors.iter().map(|e| (e.kind.to_string(), json!(e.loc))).collect::<Vec<_>>()
+                }
                 other => panic!("{other}"),
             })
         };
@@ -382,7 +384,10 @@ mod tests {
         assert_eq!(rows(json!([{}, {}])).map(|rows| rows.map(|rows| rows.len())), Ok(Some(2)));
         assert_eq!(rows(json!({})), Err(vec![("list_type".to_owned(), json!(["body", "data"]))]));
         assert_eq!(rows(json!([{}, 1, {}])), Err(vec![("dict_type".to_owned(), json!(["body", "data", 1]))]));
-        assert_eq!(rows(json!([{}, {}, {}, {}])), Err(vec![("too_long".to_owned(), json!(["body", "data"]))]));
+        assert_eq!(
+            rows(json!([{}, {}, {}, {}])),
+            Err(vec![("too_long".to_owned(), json!(["body", "data"]))])
+        );
     }
 
     #[test]
