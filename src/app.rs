@@ -147,26 +147,28 @@ impl Background {
         tokio::spawn(upkeep(self.prometheus.clone(), stop.clone()));
         tokio::spawn({
             let (jobs, stop) = (self.jobs.clone(), stop.clone());
-            async move { jobs.listen(stop).await }
+            async move { tokio::join!(jobs.listen(stop.clone()), jobs.watch_leases(stop)) }
         });
         let drain = tokio::spawn({
             let outbox = self.outbox.clone();
             async move { outbox.drain().await }
         });
+        let stop_claims = CancellationToken::new();
         let work = (self.config.training.workers > 0).then(|| {
-            let worker = self.worker.clone();
-            tokio::spawn(async move { worker.run().await })
+            let (worker, stop) = (self.worker.clone(), stop_claims.clone());
+            tokio::spawn(async move { worker.run(stop).await })
         });
         shutdown.await;
         tracing::info!("shutting down: finishing the requests and trainings under way");
         self.readiness.start_draining();
         on_draining();
-        let grace = self.config.api.shutdown_grace;
-        self.worker.finish(grace).await;
-        on_drained();
+        stop_claims.cancel();
         if let Some(work) = work {
             work.await?;
         }
+        let grace = self.config.api.shutdown_grace;
+        self.worker.finish(grace).await;
+        on_drained();
         // Runs that are not complete are given back to the outbox.
         let _ = tokio::time::timeout(grace, async { tokio::join!(self.outbox.stopped(), drain) }).await;
         Ok(())
@@ -200,7 +202,12 @@ pub(crate) fn assemble(config: Config, parts: Parts) -> Result<(Services, Backgr
     let sources = Arc::new(Sources {
         database: database.clone(),
         queries: config.postgres.query().map(|connect| {
-            TenantQuery::new(&connect, database.clone(), Policy::records(), QueryConfig::default())
+            // A result is in memory before anybody knows its size.
+            let default = QueryConfig::default();
+            let max_bytes =
+                default.max_bytes.min(usize::try_from(config.training.memory).unwrap_or(usize::MAX));
+            let limits = QueryConfig { max_bytes, max_rows: config.training.max_rows, ..default };
+            TenantQuery::new(&connect, database.clone(), Policy::records(), limits)
         }),
         graph,
         max_rows: config.training.max_rows,

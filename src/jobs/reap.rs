@@ -1,6 +1,9 @@
 //! Jobs whose worker was lost: taken from it when its lease has run out.
 
+use std::time::Duration;
+
 use sqlx::query_as;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{JobState, Jobs, signals};
@@ -17,7 +20,33 @@ pub struct Reaped {
     pub state: JobState,
 }
 
+impl Reaped {
+    fn tell(&self) {
+        tracing::warn!(job = %self.job_id, tenant = %self.tenant, state = %self.state, "a worker was lost");
+        metrics::counter!("binah_training_workers_lost_total").increment(1);
+    }
+}
+
+/// How often lost jobs are looked for.
+const LOOK: Duration = Duration::from_secs(1);
+
 impl Jobs {
+    /// Takes lost jobs from their workers until `stop`.
+    pub async fn watch_leases(&self, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(LOOK) => {}
+            }
+            match self.reap().await {
+                Ok(reaped) => reaped.iter().for_each(Reaped::tell),
+                Err(error) => {
+                    tracing::debug!(error = &error as &dyn std::error::Error, "leases cannot be watched")
+                }
+            }
+        }
+    }
+
     /// Takes every job whose lease has run out from its worker, of all tenants. Any number of processes may do so.
     ///
     /// # Errors
@@ -29,7 +58,7 @@ impl Jobs {
         let rows: Vec<(Uuid, Uuid, String)> = query_as(
             "WITH lost AS (
                  SELECT id, CASE WHEN cancel_requested_at IS NOT NULL THEN 'cancelled'
-                                 WHEN attempts >= $1 THEN 'failed' ELSE 'queued' END AS next
+                                 WHEN attempts >= $1::int THEN 'failed' ELSE 'queued' END AS next
                    FROM training_jobs
                   WHERE status = 'training' AND request IS NOT NULL AND lease_until < clock_timestamp()
                     FOR UPDATE SKIP LOCKED)
@@ -40,7 +69,7 @@ impl Jobs {
                                           ELSE least(300, power(2, attempts - 2)) * interval '1 s' END,
                     completed_at = CASE WHEN next <> 'queued' THEN now() END,
                     error_message = CASE WHEN next = 'failed' THEN $2 END,
-                    error = CASE WHEN next = 'failed' THEN json_build_object('code', $3::text, 'message', $2::text) END
+                    error = CASE WHEN next = 'failed' THEN json_build_object('code', $3::text, 'message', $2::text, 'attempts', $1::int) END
                FROM lost WHERE j.id = lost.id
           RETURNING j.tenant_id, j.id, next",
         )

@@ -105,8 +105,8 @@ pub(super) fn fit(
 /// take the memory of all tenants.
 const MAX_NODES: u64 = 20_000_000;
 
-/// Refuses parameters under which the trees could grow beyond [`MAX_NODES`] on so many rows.
-fn check_size(family: Family, params: &Hyperparameters, n_rows: usize) -> Result<()> {
+/// Most nodes that the trees could come to on so many rows.
+pub(super) fn most_nodes(family: Family, params: &Hyperparameters, n_rows: usize) -> f64 {
     let n_rows = n_rows as f64;
     let number = |name| params.number(name);
     // Leaves by the rows that each must hold.
@@ -120,7 +120,12 @@ fn check_size(family: Family, params: &Hyperparameters, n_rows: usize) -> Result
         },
     };
     let by_depth = number("max_depth").map_or(f64::INFINITY, f64::exp2);
-    let nodes = number("n_estimators").unwrap_or(1.0) * (2.0 * by_rows.min(by_depth)).max(1.0);
+    number("n_estimators").unwrap_or(1.0) * (2.0 * by_rows.min(by_depth)).max(1.0)
+}
+
+/// Refuses parameters under which the trees could grow beyond [`MAX_NODES`] on so many rows.
+fn check_size(family: Family, params: &Hyperparameters, n_rows: usize) -> Result<()> {
+    let nodes = most_nodes(family, params, n_rows);
     if nodes <= MAX_NODES as f64 {
         return Ok(());
     }

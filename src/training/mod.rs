@@ -7,6 +7,7 @@ mod control;
 pub mod evaluate;
 pub mod fit;
 mod flavors;
+mod memory;
 mod outcome;
 pub mod pool;
 mod promotion;

@@ -7,7 +7,7 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::json;
 
-use super::TrainRequest;
+use super::{TrainRequest, memory::Size};
 use crate::{
     catalog::ModelType,
     error::{Error, FieldError, Result},
@@ -155,6 +155,27 @@ impl Sources {
         Ok(Loaded { source: source.name(), rows, warnings: vec![] })
     }
 
+    /// What is known of the size before anything is read: inline rows are there, records are counted, what a
+    /// SELECT or a template yields only its rows tell.
+    ///
+    /// # Errors
+    /// Those of [`Self::choose`] and of the database.
+    pub(super) async fn size(&self, request: &TrainRequest) -> Result<Size> {
+        Ok(match (self.choose(request)?, &request.data) {
+            (Source::Inline, Some(rows)) => Size {
+                rows: rows.len() as u64,
+                columns: rows.iter().map(|row| row.len()).max().unwrap_or_default() as u64,
+                inline: true,
+            },
+            (Source::Postgres | Source::Joined(_), _) => Size {
+                rows: postgres::count(&self.database, request.model_type, self.max_rows).await?,
+                columns: request.model_type.features.len() as u64,
+                inline: false,
+            },
+            _ => Size::default(),
+        })
+    }
+
     async fn read_both(
         &self,
         graph: &GraphSource,
@@ -191,6 +212,22 @@ fn suffices(records: &FeatureTable) -> bool {
 }
 
 impl Loaded {
+    /// Rows and columns; `None` for those of the request, whose size is known.
+    pub(super) fn size(&self) -> Option<Size> {
+        let of = |table: &FeatureTable| (table.n_rows, table.columns.len());
+        let (rows, columns) = match &self.rows {
+            Rows::InRequest => return None,
+            Rows::One(table) => of(table),
+            Rows::Graph(rows) => of(&rows.table),
+            // Both sides, and what is joined of them.
+            Rows::Both { postgres, neo4j } => {
+                let (one, other) = (of(&postgres.table), of(&neo4j.table));
+                (one.0 + other.0, one.1.max(other.1))
+            }
+        };
+        Some(Size { rows: rows as u64, columns: columns as u64, inline: false })
+    }
+
     /// The rows as a dataset; on the training pool, for a join takes its time.
     ///
     /// # Errors
