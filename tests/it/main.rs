@@ -5,6 +5,7 @@
 
 mod architecture;
 mod canary;
+mod chaos;
 mod contract;
 mod graph;
 mod importing;
@@ -14,6 +15,7 @@ mod predicting;
 mod process;
 #[path = "../python/mod.rs"]
 mod python;
+mod queue;
 mod run_report;
 mod storage;
 mod support;
