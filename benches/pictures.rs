@@ -121,8 +121,9 @@ fn trained(
 ) -> Vec<ArtifactFile> {
     let params = Hyperparameters::check(model_type, "hyperparameters", params).unwrap();
     let table = inline::table(rows, model_type, target).unwrap();
-    let dataset = Dataset::new(table, model_type, Some("data"), target).unwrap();
+    let mut dataset = Dataset::new(table, model_type, Some("data"), target).unwrap();
     let split = Split::new(&dataset, None, held_out, 42).unwrap();
+    dataset.features.hold_out(&split.validation);
     let library = Library::open(&Search { library: None, deps: Some(dev::deps()) }).unwrap();
     let context = FitContext { seed: 42, threads: 2, library: Some(&library) };
     let fitted = fit(model_type.family, &params, &dataset, &split, context).unwrap();

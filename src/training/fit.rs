@@ -11,7 +11,7 @@ use crate::{
     error::{Error, FieldError, Result},
     features::Dataset,
     forest::{
-        Checked, Ensemble, FitError, IsolationForestParams, Matrix, RandomForestParams,
+        Checked, Ensemble, FitError, IsolationForestParams, RandomForestParams,
         isolation_forest::{self, Contamination, MaxSamples},
         random_forest::{self, MaxFeatures},
     },
@@ -27,6 +27,41 @@ pub struct Fitted {
     pub xgboost: Option<XgboostModel>,
     /// Learning curves by name, one value a round; empty for the forests.
     pub curves: Vec<(&'static str, Vec<f64>)>,
+    /// Memory beside the trees.
+    pub memory: FitMemory,
+}
+
+/// Memory that fitting took, in bytes, counted from the sizes of what this training held: how much the process
+/// holds would tell one tenant when others train.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FitMemory {
+    /// The rows, which stay until the model is judged.
+    pub rows: usize,
+    /// What the trainer made of them: libxgboost's matrix, the bins of a forest.
+    pub copies: usize,
+}
+
+impl FitMemory {
+    fn of(family: Family, dataset: &Dataset, params: &Hyperparameters, threads: usize) -> Self {
+        let (n_rows, n_train) = (dataset.n_rows(), dataset.features.fitting().n_rows());
+        let n_cols = dataset.features.fitting().n_cols();
+        let numbers = dataset.target.len() + dataset.observed_at.len();
+        // A number a row: which rows are held out.
+        let rows = dataset.features.memory_bytes() + numbers * size_of::<f64>() + n_rows * size_of::<usize>();
+        let copies = match family {
+            // libxgboost keeps each value with its column's number (8 bytes) and as a bin (1, or 2 beyond 256), by
+            // rows and by columns; of each row where it begins (twice), target, margins, gradient and hessian.
+            Family::BoostedRegression => {
+                let bin = if params.number("max_bin").is_some_and(|bins| bins > 256.0) { 2 } else { 1 };
+                n_rows * (n_cols * (8 + 2 * bin) + 36)
+            }
+            // The bin of each value; of each row its class, and on each thread how often it was drawn, twice.
+            Family::RandomForest => n_train * (n_cols + 1 + threads * 20),
+            // Which rows were drawn, a bit each; their scores.
+            Family::IsolationForest => n_train * size_of::<f64>() + threads * n_train.div_ceil(8),
+        };
+        Self { rows, copies }
+    }
 }
 
 /// XGBoost's own file.
@@ -49,7 +84,7 @@ pub struct FitContext<'a> {
     pub library: Option<&'a Library>,
 }
 
-/// Fits on the training rows. Blocks; the forests use the current rayon pool.
+/// Fits on the training rows, once the others are held out of `dataset`. Blocks; the forests use the current rayon pool.
 ///
 /// # Errors
 /// [`Error::Invalid`] for hyperparameters that do not fit these rows, [`Error::Unavailable`]
@@ -62,22 +97,23 @@ pub fn fit(
     context: FitContext<'_>,
 ) -> Result<Fitted> {
     check_size(family, params, split.train.len())?;
-    let train = dataset.features.take_rows(&split.train);
+    let train = dataset.features.fitting();
+    let memory = FitMemory::of(family, dataset, params, context.threads);
     match family {
-        Family::BoostedRegression => boost(params, dataset, split, &train, context),
+        Family::BoostedRegression => boost(params, dataset, split, context, memory),
         Family::RandomForest => {
             let labels: Vec<u8> =
                 split.train.iter().map(|&row| u8::from(dataset.target[row] == 1.0)).collect();
             let params = random_forest_params(params, train.n_cols())?;
             let ensemble =
-                random_forest::fit(&train, &labels, &params, context.seed, &|_| ControlFlow::Continue(()));
-            Ok(forest(ensemble.map_err(fit_error)?))
+                random_forest::fit(train, &labels, &params, context.seed, &|_| ControlFlow::Continue(()));
+            Ok(forest(ensemble.map_err(fit_error)?, memory))
         }
         Family::IsolationForest => {
             let params = isolation_forest_params(params)?;
             let ensemble =
-                isolation_forest::fit(&train, &params, context.seed, &|_| ControlFlow::Continue(()));
-            Ok(forest(ensemble.map_err(fit_error)?))
+                isolation_forest::fit(train, &params, context.seed, &|_| ControlFlow::Continue(()));
+            Ok(forest(ensemble.map_err(fit_error)?, memory))
         }
     }
 }
@@ -114,16 +150,16 @@ fn check_size(family: Family, params: &Hyperparameters, n_rows: usize) -> Result
     Err(Error::invalid(FieldError::body("model_too_large", path, msg, input)))
 }
 
-fn forest(ensemble: Ensemble) -> Fitted {
-    Fitted { ensemble, xgboost: None, curves: vec![] }
+fn forest(ensemble: Ensemble, memory: FitMemory) -> Fitted {
+    Fitted { ensemble, xgboost: None, curves: vec![], memory }
 }
 
 fn boost(
     params: &Hyperparameters,
     dataset: &Dataset,
     split: &Split,
-    train: &Matrix,
     context: FitContext<'_>,
+    memory: FitMemory,
 ) -> Result<Fitted> {
     let library = context.library.ok_or_else(|| Error::internal("libxgboost was not opened"))?;
     let params = boosting_params(params);
@@ -136,7 +172,6 @@ fn boost(
     let categorical = dataset.schema.categorical();
     let target = |rows: &[usize]| rows.iter().map(|&row| dataset.target[row] as f32).collect::<Vec<_>>();
     let (train_target, validation_target) = (target(&split.train), target(&split.validation));
-    let validation = dataset.features.take_rows(&split.validation);
     let rows = |features, target| xgboost::Dataset {
         features,
         target,
@@ -145,8 +180,8 @@ fn boost(
     };
     let trained = xgboost::train(
         library,
-        rows(train, &train_target),
-        (!split.validation.is_empty()).then(|| rows(&validation, &validation_target)),
+        rows(dataset.features.fitting(), &train_target),
+        (!split.validation.is_empty()).then(|| rows(dataset.features.held_out(), &validation_target)),
         &params,
         context.seed,
         NonZeroUsize::new(context.threads).unwrap_or(NonZeroUsize::MIN),
@@ -157,7 +192,7 @@ fn boost(
         curves.push(("validation_rmse", trained.validation_curve));
     }
     let xgboost = XgboostModel { json: trained.model_json.into(), version: library.version().to_string() };
-    Ok(Fitted { ensemble: trained.ensemble, xgboost: Some(xgboost), curves })
+    Ok(Fitted { ensemble: trained.ensemble, xgboost: Some(xgboost), curves, memory })
 }
 
 fn fit_error(error: FitError) -> Error {
