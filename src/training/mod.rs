@@ -3,7 +3,7 @@
 //! [`Submitter`] queues what a caller asks for and waits for its end; a [`Worker`], of this process or another, takes
 //! it from the queue and lets [`Trainer`] do it.
 
-mod control;
+pub mod control;
 pub mod evaluate;
 pub mod fit;
 mod flavors;

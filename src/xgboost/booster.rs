@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn a_failed_call_brings_the_library_s_own_words() {
         let library = Library::of_deps();
-        let features = Matrix::from_columns(&[vec![1.0, 2.0, f32::NAN]]);
+        let features = Matrix::from_columns(vec![vec![1.0, 2.0, f32::NAN]]);
         let (names, target) = (["a".to_owned()], [0.0, 1.0, 2.0]);
         let rows =
             Dataset { features: &features, target: &target, feature_names: &names, categorical: &[false] };

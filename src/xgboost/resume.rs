@@ -60,7 +60,7 @@ impl EarlierTrees {
         training: &Dataset<'_>,
         n_threads: NonZeroUsize,
     ) -> Result<(), TrainError> {
-        let features = Matrix::from_columns(&vec![vec![0.0]; training.features.n_cols()]);
+        let features = Matrix::from_columns(vec![vec![0.0]; training.features.n_cols()]);
         let target = [base_score::of_ubj(&self.model)?];
         let row = DMatrix::new(api, &Dataset { features: &features, target: &target, ..*training }, 1)?;
         // For one row threads cost more than they bring.

@@ -22,7 +22,7 @@ fn sample(n: usize) -> Matrix {
     let mut column = || (0..n).map(|_| rng.unit() as f32).collect::<Vec<f32>>();
     let (mut a, mut b) = (column(), column());
     (a[0], b[0]) = (9.0, -9.0);
-    Matrix::from_columns(&[a, b, vec![1.0; n]])
+    Matrix::from_columns(vec![a, b, vec![1.0; n]])
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn the_number_of_threads_does_not_matter_but_the_seed_does() {
 fn missing_values_can_isolate_a_row() {
     let mut column = vec![1.0; 100];
     column[3] = f32::NAN;
-    let rows = Matrix::from_columns(&[column]);
+    let rows = Matrix::from_columns(vec![column]);
     let forest = fit_quietly(&rows, IsolationForestParams::default(), 0);
     let scores = Evaluator::new(&forest).expect("valid").predict(&rows);
     assert!(scores[3] < scores[0]);
@@ -103,7 +103,7 @@ fn missing_values_can_isolate_a_row() {
 #[test]
 fn tables_without_structure_are_single_leaves() {
     for rows in [vec![1.0], vec![2.0; 50], vec![f32::NAN; 50]] {
-        let rows = Matrix::from_columns(&[rows]);
+        let rows = Matrix::from_columns(vec![rows]);
         let forest = fit_quietly(&rows, IsolationForestParams::default(), 0);
         assert!(forest.trees.iter().all(|tree| tree.len() == 1));
         assert!(Evaluator::new(&forest).expect("valid").predict_row(&[0.0]).is_finite());
