@@ -220,7 +220,9 @@ fn boost(
             }
             ControlFlow::Continue(())
         };
-        let checkpoints = Checkpoints { every: context.resume.every, last, keep: &mut keep };
+        let mut go_on = || context.control.flow();
+        let every = context.resume.every;
+        let checkpoints = Checkpoints { every, last, keep: &mut keep, go_on: &mut go_on };
         let mut on_round = |round| on_round(context.control, round);
         Ok::<_, Error>(xgboost::train_resumable(library, inputs(), threads, checkpoints, &mut on_round))
     };

@@ -84,7 +84,7 @@ fn many_rows_on_several_threads_agree_with_single_rows() {
 #[test]
 fn a_long_prediction_can_be_ended() {
     let evaluator = Evaluator::new(&sum_of(vec![chain(40); 50])).expect("valid");
-    let rows = Matrix::from_columns(&[vec![3.0; 5_003]]);
+    let rows = Matrix::from_columns(vec![vec![3.0; 5_003]]);
     let asked = AtomicUsize::new(0);
     let stop_at = |n: usize| {
         let asked = &asked;
