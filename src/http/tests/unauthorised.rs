@@ -188,6 +188,7 @@ async fn an_administrator_is_told_from_a_user() {
             email: "".into(),
             role: "".into(),
             roles: roles.iter().map(|&role| role.to_owned()).collect(),
+            expires_at: 4e9,
         };
         let (mut parts, ()) = Request::builder().extension(caller).body(()).expect("a request").into_parts();
         Admin::from_request_parts(&mut parts, &()).await

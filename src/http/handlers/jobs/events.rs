@@ -9,8 +9,10 @@ use axum::{
         sse::{Event, KeepAlive},
     },
 };
+use chrono::Utc;
 use futures::{Stream, StreamExt, stream};
 use http::{HeaderMap, HeaderName, StatusCode};
+use tokio::time::Instant;
 
 use super::{JobPage, job_id};
 use crate::{
@@ -33,11 +35,15 @@ const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering")
 const RETRY: Duration = Duration::from_secs(2);
 /// Longest silence: proxies close connections that seem dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// How long a stream stays open whatever the token says.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// A stream of one job's changes.
 struct Changes {
     watch: Watch,
     tenant: TenantId,
+    /// When the client's token expires.
+    until: Instant,
     /// State that was told last.
     told: Option<JobState>,
     _place: Place,
@@ -47,7 +53,7 @@ struct Changes {
 ///
 /// `id` is the job's `revision`; `event` is its status, or `progress` if the status is the one before; `data` is the job as
 /// `GET /api/ml/jobs/{job_id}` shows it. Begins with the job as it is, tells every change, and ends behind
-/// `completed`, `failed` or `cancelled`, and when the service shuts down. A client that connects again sends
+/// `completed`, `failed` or `cancelled`, and when the service shuts down or the token expires. A client that connects again sends
 /// `Last-Event-ID`, and gets what is newer; 204 if nothing will be.
 #[utoipa::path(
     get,
@@ -66,7 +72,7 @@ struct Changes {
 )]
 pub(in crate::http) async fn events(
     State(app): State<AppState>,
-    Member(_caller): Member,
+    Member(caller): Member,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response> {
@@ -79,7 +85,9 @@ pub(in crate::http) async fn events(
     }
     let place = app.streams.open(tenant)?;
     let watch = app.submitter.watch(id, seen, app.readiness.draining().clone());
-    let changes = Changes { watch, tenant, told: None, _place: place };
+    let left = Duration::try_from_secs_f64(caller.expires_at - Utc::now().timestamp_micros() as f64 / 1e6);
+    let until = Instant::now() + left.unwrap_or_default().min(LONGEST);
+    let changes = Changes { watch, tenant, until, told: None, _place: place };
     let headers = [(ACCEL_BUFFERING, "no")];
     Ok((headers, answer(stream::unfold(changes, Changes::next), KEEP_ALIVE)).into_response())
 }
@@ -96,7 +104,9 @@ impl Changes {
     /// The next event; `None` at the end.
     async fn next(mut self) -> Option<(Event, Self)> {
         // The stream is polled outside of the handler and its scope.
-        match tenant::scope(self.tenant, self.change()).await {
+        let (tenant, until) = (self.tenant, self.until);
+        let change = tenant::scope(tenant, self.change());
+        match tokio::time::timeout_at(until, change).await.unwrap_or(Ok(None)) {
             Ok(event) => event.map(|event| (event, self)),
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "an event stream ends early");
