@@ -19,6 +19,7 @@ pub mod split;
 mod stages;
 pub mod submit;
 pub mod trainer;
+mod watch;
 pub mod worker;
 
 pub use outcome::{Decision, KeptError, KeptOutcome, TrainOutcome};
@@ -28,4 +29,5 @@ pub use rooms::Rooms;
 pub use source::Sources;
 pub use submit::{Awaited, Submitter};
 pub use trainer::Trainer;
+pub use watch::Watch;
 pub use worker::Worker;

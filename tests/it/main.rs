@@ -8,6 +8,7 @@ mod canary;
 mod contract;
 mod graph;
 mod importing;
+mod jobs;
 mod memory;
 mod models;
 mod notebook;

@@ -124,6 +124,11 @@ impl Service {
             .expect("reads")
     }
 
+    /// Asks the service to end, as SIGTERM does, and does not wait.
+    pub fn begin_shutdown(&self) {
+        self.stop.cancel();
+    }
+
     /// Stops the service, waits for its end and looks for what must not be left of it.
     async fn finish(&mut self, served: JoinHandle<()>) {
         self.stop.cancel();
