@@ -13,7 +13,11 @@ use metrics_exporter_prometheus::PrometheusHandle;
 
 use super::cors::AllowedOrigins;
 use crate::{
-    auth::Tokens, inference::Predictor, lifecycle::Lifecycle, registry::Registry, training::Trainer,
+    auth::{TenantId, Tokens},
+    inference::Predictor,
+    lifecycle::Lifecycle,
+    registry::Registry,
+    training::Trainer,
 };
 
 /// Everything that a handler can reach; cheap to clone.
@@ -61,6 +65,8 @@ pub struct HttpConfig {
     pub database: String,
     /// For `/health`; false is possible outside production only.
     pub tenant_isolation_enabled: bool,
+    /// The only tenant whose tokens are let in; `None`: all.
+    pub single_tenant: Option<TenantId>,
 }
 
 impl Default for HttpConfig {
@@ -75,6 +81,7 @@ impl Default for HttpConfig {
             mlflow_uri: "http://localhost:5000".into(),
             database: "localhost:5432/binah_ml".into(),
             tenant_isolation_enabled: true,
+            single_tenant: None,
         }
     }
 }
