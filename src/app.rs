@@ -178,7 +178,7 @@ impl Background {
 /// Models and their runs, as the service's own login.
 pub(crate) fn outbox(config: &Config, database: &Database) -> Result<Outbox> {
     let registry = Registry::new(database.clone(), ArtifactStore::open(&config.model_registry_path)?);
-    let tracker = Tracker::new(config.mlflow.tracker().map_err(Error::internal)?).map_err(Error::internal)?;
+    let tracker = Tracker::new(config.tracker().map_err(Error::internal)?).map_err(Error::internal)?;
     Ok(Outbox::new(database.clone(), registry, tracker))
 }
 

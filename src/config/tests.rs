@@ -72,6 +72,9 @@ fn a_bad_value_names_its_setting() {
         ("RETRAIN_SCHEDULE", "daily"),
         ("MLFLOW_TRACKING_URI", "./mlruns"),
         ("MLFLOW_MODEL_NAME", "{model_type}"),
+        ("MLFLOW_MODEL_NAME", "{tenant_id}"),
+        ("MLFLOW_WORKSPACES", "maybe"),
+        ("SINGLE_TENANT", "acme"),
         ("MLFLOW_HTTP_REQUEST_TIMEOUT", "0"),
         ("NEO4J_URI", "http://x"),
         ("NEO4J_QUERY_TIMEOUT_SECONDS", "0"),
@@ -88,6 +91,26 @@ fn a_bad_value_names_its_setting() {
             refusal(&if name == graph.0 { vec![(name, value)] } else { vec![graph, (name, value)] });
         assert!(message.starts_with(&format!("{name} ")), "{message}");
         assert!(!message.contains('\n'), "one line: {message}");
+    }
+}
+
+#[test]
+fn a_name_without_the_tenant_needs_tenants_that_are_apart() {
+    let plain = ("MLFLOW_MODEL_NAME", "{model_type}");
+    assert_eq!(
+        refusal(&[plain, ("MLFLOW_WORKSPACES", "false")]),
+        "MLFLOW_MODEL_NAME must contain {model_type}, and {tenant_id} unless MLFLOW_WORKSPACES or SINGLE_TENANT is set"
+    );
+    let tenant = "AAAAAAAA-aaaa-aaaa-aaaa-aaaaaaaaaaaa";
+    let tracker = |setting: (&str, &str)| config(&[plain, setting]).expect("valid").tracker().expect("valid");
+    let workspaces = tracker(("MLFLOW_WORKSPACES", "true"));
+    assert_eq!((workspaces.workspaces, workspaces.single_tenant), (true, None));
+    let single = tracker(("SINGLE_TENANT", tenant));
+    assert_eq!((single.workspaces, single.single_tenant), (false, Some(tenant.to_lowercase())));
+    assert_eq!(single.model_name, "{model_type}");
+    for setting in [("MLFLOW_WORKSPACES", "true"), ("SINGLE_TENANT", tenant)] {
+        let message = refusal(&[setting, ("MLFLOW_MODEL_NAME", "{tenant_id}")]);
+        assert!(message.starts_with("MLFLOW_MODEL_NAME must contain {model_type}"), "{message}");
     }
 }
 

@@ -14,7 +14,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{cors::AllowedOrigins, streams::Streams};
 use crate::{
-    auth::Tokens, inference::Predictor, lifecycle::Lifecycle, registry::Registry, training::Submitter,
+    auth::{TenantId, Tokens},
+    inference::Predictor,
+    lifecycle::Lifecycle,
+    registry::Registry,
+    training::Submitter,
 };
 
 /// Everything that a handler can reach; cheap to clone.
@@ -64,6 +68,8 @@ pub struct HttpConfig {
     pub database: String,
     /// For `/health`; false is possible outside production only.
     pub tenant_isolation_enabled: bool,
+    /// The only tenant whose tokens are let in; `None`: all.
+    pub single_tenant: Option<TenantId>,
 }
 
 impl Default for HttpConfig {
@@ -78,6 +84,7 @@ impl Default for HttpConfig {
             mlflow_uri: "http://localhost:5000".into(),
             database: "localhost:5432/binah_ml".into(),
             tenant_isolation_enabled: true,
+            single_tenant: None,
         }
     }
 }

@@ -116,6 +116,27 @@ async fn another_tenant_is_refused_after_the_schema() {
     assert_eq!((answer.status, &answer.detail()[0]["loc"]), (422, &json!(["path", "model_type"])));
 }
 
+/// On every route that wants a token, before anything is read of the request.
+#[tokio::test]
+async fn a_service_of_one_tenant_lets_no_other_in() {
+    let only = crate::auth::TenantId::from_claim(TENANT);
+    let bound = HttpConfig { single_tenant: only, ..development() };
+    let mismatch = json!("Tenant ID in request does not match authenticated tenant");
+    for route in table(&development()).filter(|route| route.access == Access::Token) {
+        for method in route.methods {
+            let line = format!("{method} {}", path(route.path));
+            for tenant in ["bbbbbbbb-bbbb-bbbb-bbbb-bbbbbbbbbbbb", "test-tenant-456", ""] {
+                let other = bearer_of(tenant);
+                let answer =
+                    send_to(router(state(bound.clone())), &line, &[("authorization", &other)], "{bad").await;
+                assert_eq!((answer.status, answer.detail()), (403, mismatch.clone()), "{line} {tenant:?}");
+            }
+        }
+    }
+    let own = send_to(router(state(bound)), "GET /me", &[("authorization", &bearer())], "").await;
+    assert_eq!(own.status, 200);
+}
+
 #[tokio::test]
 async fn the_handler_runs_in_the_scope_of_the_token() {
     use axum::{middleware::from_fn_with_state, routing::get};
