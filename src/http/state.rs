@@ -13,7 +13,8 @@ use metrics_exporter_prometheus::PrometheusHandle;
 
 use super::cors::AllowedOrigins;
 use crate::{
-    auth::Tokens, inference::Predictor, lifecycle::Lifecycle, registry::Registry, training::Submitter,
+    auth::Tokens, inference::Predictor, lifecycle::Lifecycle, registry::Registry, schedule::Schedules,
+    training::Submitter,
 };
 
 /// Everything that a handler can reach; cheap to clone.
@@ -34,6 +35,8 @@ pub struct Services {
     pub registry: Registry,
     /// Changes to versions.
     pub lifecycle: Lifecycle,
+    /// When models are retrained.
+    pub schedules: Schedules,
     /// Whether this replica should get requests.
     pub readiness: Arc<Readiness>,
     /// Renders `/metrics`.

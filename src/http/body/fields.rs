@@ -28,6 +28,11 @@ impl Violation {
         Self { kind, msg: msg.into(), ctx: None }
     }
 
+    /// A rule of ours, in the way in which pydantic reports those of its users.
+    pub(in crate::http) fn own(problem: impl std::fmt::Display) -> Self {
+        Self::new("value_error", format!("Value error, {problem}"))
+    }
+
     fn with_ctx(mut self, ctx: Value) -> Self {
         self.ctx = Some(ctx);
         self
@@ -134,6 +139,17 @@ impl Fields {
         (self.errors.len() == errors_before).then_some(rows)
     }
 
+    /// Notes what is wrong with a field beside others.
+    pub(in crate::http) fn fault(&mut self, name: &'static str, violation: Violation) {
+        let input = self.object.get(name).map(echo).unwrap_or_default();
+        self.errors.push(violation.at(&["body", name], input));
+    }
+
+    /// Whether a field is there, null or not.
+    pub(in crate::http) fn has(&self, name: &str) -> bool {
+        self.object.contains_key(name)
+    }
+
     /// Notes that a field must not be there.
     pub(in crate::http) fn refuse(&mut self, name: &'static str, msg: &str) {
         let input = self.object.get(name).map(echo).unwrap_or_default();
@@ -178,7 +194,7 @@ pub(in crate::http) fn version(value: &Value) -> Parsed<VersionSelector> {
 /// A name for a version.
 pub(in crate::http) fn alias(value: &Value) -> Parsed<Alias> {
     let alias = value.as_str().and_then(Alias::parse);
-    alias.ok_or_else(|| Violation::new("value_error", format!("Value error, an alias is {}", Alias::RULE)))
+    alias.ok_or_else(|| Violation::own(format_args!("an alias is {}", Alias::RULE)))
 }
 
 /// State of a version.
@@ -211,8 +227,7 @@ pub(in crate::http) fn position(value: &Value) -> Parsed<Position> {
         let (model_type, version) = value.as_str()?.rsplit_once('.')?;
         Some(Position { model_type: ModelType::parse(model_type)?, version: version.parse().ok()? })
     };
-    let msg = "Value error, a cursor is the next_cursor of an answer";
-    parse().ok_or_else(|| Violation::new("value_error", msg))
+    parse().ok_or_else(|| Violation::own("a cursor is the next_cursor of an answer"))
 }
 
 /// How rows are held out.
@@ -222,7 +237,8 @@ pub(in crate::http) fn split(value: &Value) -> Parsed<SplitKind> {
     known.ok_or_else(|| literal_error(&kinds.map(SplitKind::name)))
 }
 
-fn literal_error(names: &[&str]) -> Violation {
+/// None of the names.
+pub(in crate::http) fn literal_error(names: &[&str]) -> Violation {
     let quoted: Vec<_> = names.iter().map(|name| format!("'{name}'")).collect();
     let expected = match quoted.split_last() {
         Some((last, [])) => last.clone(),
@@ -374,7 +390,9 @@ mod tests {
             let mut fields = Fields::new(object);
             let rows = fields.rows("data", 3);
             fields.finish(|| Some(rows)).map_err(|error| match error {
-                Error::Invalid(errors) => errors.iter().map(|e| (e.kind.to_string(), json!(e.loc))).collect::<Vec<_>>(),
+                Error::Invalid(errors) => {
+                    errors.iter().map(|e| (e.kind.to_string(), json!(e.loc))).collect::<Vec<_>>()
+                }
                 other => panic!("{other}"),
             })
         };
@@ -382,7 +400,10 @@ mod tests {
         assert_eq!(rows(json!([{}, {}])).map(|rows| rows.map(|rows| rows.len())), Ok(Some(2)));
         assert_eq!(rows(json!({})), Err(vec![("list_type".to_owned(), json!(["body", "data"]))]));
         assert_eq!(rows(json!([{}, 1, {}])), Err(vec![("dict_type".to_owned(), json!(["body", "data", 1]))]));
-        assert_eq!(rows(json!([{}, {}, {}, {}])), Err(vec![("too_long".to_owned(), json!(["body", "data"]))]));
+        assert_eq!(
+            rows(json!([{}, {}, {}, {}])),
+            Err(vec![("too_long".to_owned(), json!(["body", "data"]))])
+        );
     }
 
     #[test]

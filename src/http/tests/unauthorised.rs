@@ -153,15 +153,21 @@ async fn changes_to_versions_are_for_administrators() {
             );
         }
     }
-    assert_eq!(changes, 4, "an alias set or taken away, a rollback, a deprecation");
+    assert_eq!(
+        changes, 6,
+        "an alias set or taken away, a rollback, a deprecation, a schedule set or taken away"
+    );
 }
 
 #[tokio::test]
 async fn a_token_without_a_tenant_has_no_models() {
     let nobody = bearer_of("test-tenant-456");
-    for line in
-        ["GET /api/ml/models", "GET /api/ml/models/roi_prediction/versions", "POST /api/ml/models/x/rollback"]
-    {
+    for line in [
+        "GET /api/ml/models",
+        "GET /api/ml/models/roi_prediction/versions",
+        "POST /api/ml/models/x/rollback",
+        "GET /api/ml/schedules",
+    ] {
         let answer = send(line, &[("authorization", &nobody)]).await;
         assert_eq!((answer.status, answer.detail()), (403, json!("The token names no tenant")), "{line}");
     }
