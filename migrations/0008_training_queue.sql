@@ -47,7 +47,7 @@ CREATE UNIQUE INDEX IF NOT EXISTS training_jobs_idempotency ON training_jobs (te
 CREATE TABLE training_job_files (
     tenant_id   uuid NOT NULL,
     job_id      uuid NOT NULL,
-    name        text NOT NULL CHECK (name IN ('rows', 'checkpoint')),
+    name        text NOT NULL,
     bytes       bytea NOT NULL,
     written_at  timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (tenant_id, job_id, name)

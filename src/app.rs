@@ -149,7 +149,7 @@ impl Background {
         tokio::spawn(upkeep(self.prometheus.clone(), stop.clone()));
         tokio::spawn({
             let (jobs, stop) = (self.jobs.clone(), stop.clone());
-            async move { jobs.listen(stop).await }
+            async move { tokio::join!(jobs.listen(stop.clone()), jobs.watch_leases(stop)) }
         });
         tokio::spawn({
             let (schedules, stop) = (self.schedules.clone(), stop.clone());
@@ -159,20 +159,22 @@ impl Background {
             let outbox = self.outbox.clone();
             async move { outbox.drain().await }
         });
+        let stop_claims = CancellationToken::new();
         let work = (self.config.training.workers > 0).then(|| {
-            let worker = self.worker.clone();
-            tokio::spawn(async move { worker.run().await })
+            let (worker, stop) = (self.worker.clone(), stop_claims.clone());
+            tokio::spawn(async move { worker.run(stop).await })
         });
         shutdown.await;
         tracing::info!("shutting down: finishing the requests and trainings under way");
         self.readiness.start_draining();
         on_draining();
-        let grace = self.config.api.shutdown_grace;
-        self.worker.finish(grace).await;
-        on_drained();
+        stop_claims.cancel();
         if let Some(work) = work {
             work.await?;
         }
+        let grace = self.config.api.shutdown_grace;
+        self.worker.finish(grace).await;
+        on_drained();
         // Runs that are not complete are given back to the outbox.
         let _ = tokio::time::timeout(grace, async { tokio::join!(self.outbox.stopped(), drain) }).await;
         Ok(())

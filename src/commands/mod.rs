@@ -44,7 +44,7 @@ enum Command {
     /// Print a token for tests.
     Token(token::TokenArgs),
     /// Ask the service on this machine how it is; exit status 0 if it is well.
-    Healthcheck,
+    Healthcheck(healthcheck::HealthcheckArgs),
 }
 
 /// Runs the command line; every failure is one line on standard error.
@@ -78,7 +78,7 @@ fn dispatch(cli: Cli, config: Config) -> Result<ExitCode, BoxError> {
             Command::Import(args) => import::run(*args, &config).await?,
             Command::Tracking(args) => tracking::run(&args, &config).await?,
             Command::Demo(args) => demo::run(&args, config).await?,
-            Command::Healthcheck => healthcheck::run(&config).await?,
+            Command::Healthcheck(args) => healthcheck::run(&args, &config).await?,
             Command::Token(_) => {}
         }
         Ok(ExitCode::SUCCESS)

@@ -134,7 +134,11 @@ pub(super) fn finish(routes: Router<AppState>, state: AppState) -> Router {
     Router::new().fallback_service(inner).layer(from_fn(path::decode))
 }
 
-/// The metrics alone, for a port of their own.
+/// Metrics and probes, for a port of their own: all that a worker has.
 pub fn metrics_router(state: AppState) -> Router {
-    Router::new().route("/metrics", get(prometheus::prometheus)).with_state(state)
+    Router::new()
+        .route("/metrics", get(prometheus::prometheus))
+        .route("/health/live", get(live::live))
+        .route("/health/ready", get(ready::ready))
+        .with_state(state)
 }

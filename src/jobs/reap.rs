@@ -1,6 +1,9 @@
 //! Jobs whose worker was lost: taken from it when its lease has run out.
 
+use std::time::Duration;
+
 use sqlx::query_as;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{JobState, Jobs, signals};
@@ -17,7 +20,33 @@ pub struct Reaped {
     pub state: JobState,
 }
 
+impl Reaped {
+    fn tell(&self) {
+        tracing::warn!(job = %self.job_id, tenant = %self.tenant, state = %self.state, "a worker was lost");
+        metrics::counter!("binah_training_workers_lost_total").increment(1);
+    }
+}
+
+/// How often lost jobs are looked for.
+const LOOK: Duration = Duration::from_secs(1);
+
 impl Jobs {
+    /// Takes lost jobs from their workers until `stop`.
+    pub async fn watch_leases(&self, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(LOOK) => {}
+            }
+            match self.reap().await {
+                Ok(reaped) => reaped.iter().for_each(Reaped::tell),
+                Err(error) => {
+                    tracing::debug!(error = &error as &dyn std::error::Error, "leases cannot be watched")
+                }
+            }
+        }
+    }
+
     /// Takes every job whose lease has run out from its worker, of all tenants. Any number of processes may do so.
     ///
     /// # Errors

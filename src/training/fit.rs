@@ -1,9 +1,13 @@
 //! Fitting: from checked hyperparameters and rows to an ensemble, by the model type's family.
 
-use std::{num::NonZeroUsize, ops::ControlFlow};
+use std::{
+    num::{NonZeroU32, NonZeroUsize},
+    ops::ControlFlow,
+};
 
 use bytes::Bytes;
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 
 use super::{control::Control, split::Split};
 use crate::{
@@ -15,7 +19,7 @@ use crate::{
         isolation_forest::{self, Contamination, MaxSamples},
         random_forest::{self, MaxFeatures},
     },
-    xgboost::{self, Library},
+    xgboost::{self, Checkpoint, Checkpoints, Library, TrainError},
 };
 
 /// A fitted model.
@@ -49,6 +53,19 @@ pub(super) struct FitContext<'a> {
     pub library: Option<&'a Library>,
     /// Told of every tree or round, and asked whether to go on.
     pub control: &'a Control,
+    /// How a boosted training survives its process.
+    pub resume: &'a Resume,
+}
+
+/// Where a boosted training is kept while it runs, and where it goes on from.
+#[derive(Debug)]
+pub(super) struct Resume {
+    /// Rounds from one checkpoint to the next.
+    pub(super) every: NonZeroU32,
+    /// Bytes of the last checkpoint of this job, if another worker left one.
+    pub(super) last: Option<Vec<u8>>,
+    /// Takes the bytes of each new one. A full channel skips one: the training does not wait.
+    pub(super) keep: mpsc::Sender<Vec<u8>>,
 }
 
 /// Fits on the training rows. Blocks; the forests use the current rayon pool.
@@ -145,21 +162,46 @@ fn boost(
         feature_names: &names,
         categorical: &categorical,
     };
-    let trained = xgboost::train(
-        library,
-        rows(train, &train_target),
-        (!split.validation.is_empty()).then(|| rows(&validation, &validation_target)),
-        &params,
-        context.seed,
-        NonZeroUsize::new(context.threads).unwrap_or(NonZeroUsize::MIN),
-        &mut |round| on_round(context.control, round),
-    )?;
+    let inputs = || xgboost::Inputs {
+        training: rows(train, &train_target),
+        validation: (!split.validation.is_empty()).then(|| rows(&validation, &validation_target)),
+        params: &params,
+        seed: context.seed,
+    };
+    let threads = NonZeroUsize::new(context.threads).unwrap_or(NonZeroUsize::MIN);
+    let go = |last: Option<Checkpoint>| {
+        let done = last.as_ref().map_or(0, Checkpoint::rounds);
+        context.control.enter_fitting(done, params.n_estimators)?;
+        let mut keep = |checkpoint: Checkpoint| {
+            // Encoding costs more than asking; and the next one is better than a late one.
+            if context.resume.keep.capacity() > 0 {
+                let _ = context.resume.keep.try_send(checkpoint.encode());
+            }
+            ControlFlow::Continue(())
+        };
+        let checkpoints = Checkpoints { every: context.resume.every, last, keep: &mut keep };
+        let mut on_round = |round| on_round(context.control, round);
+        Ok::<_, Error>(xgboost::train_resumable(library, inputs(), threads, checkpoints, &mut on_round))
+    };
+    let trained = match go(context.resume.checkpoint())? {
+        // The rows have changed since, or the library has: from the first round, then.
+        Err(TrainError::ForeignCheckpoint) => go(None)??,
+        other => other?,
+    };
     let mut curves = vec![("train_rmse", trained.train_curve)];
     if !trained.validation_curve.is_empty() {
         curves.push(("validation_rmse", trained.validation_curve));
     }
     let xgboost = XgboostModel { json: trained.model_json.into(), version: library.version().to_string() };
     Ok(Fitted { ensemble: trained.ensemble, xgboost: Some(xgboost), curves })
+}
+
+impl Resume {
+    /// The last checkpoint, unless it is damaged: then the training starts over.
+    fn checkpoint(&self) -> Option<Checkpoint> {
+        let decoded = Checkpoint::decode(self.last.as_deref()?);
+        decoded.inspect_err(|error| tracing::warn!(%error, "the checkpoint is of no use")).ok()
+    }
 }
 
 fn on_round(control: &Control, round: xgboost::Round) -> ControlFlow<()> {

@@ -5,12 +5,13 @@ use std::{num::NonZeroU32, sync::Arc};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
+use tokio::sync::mpsc;
 
 use super::{
     Decision, KeptOutcome, Rooms, SplitKind, TrainRequest, TrainingPool,
     control::Control,
     evaluate::{Evaluation, evaluate},
-    fit::{FitContext, Fitted, fit},
+    fit::{FitContext, Fitted, Resume, fit},
     flavors::{Provenance, flavors},
     promotion::{self, Champion, Comparison, HeldOut},
     report::{self, Material, Shown},
@@ -233,6 +234,9 @@ impl Trainer {
             Family::BoostedRegression => Some(self.rooms.library.get()?),
             Family::RandomForest | Family::IsolationForest => None,
         };
+        let (keep, checkpoints) = mpsc::channel(1);
+        let last = self.rooms.jobs.read_file(&task.claim, JobFile::Checkpoint).await?;
+        let resume = Resume { every: self.checkpoint_rounds, last, keep };
         control.enter(Stage::WaitingForThread)?;
         let (control, threads) = (Arc::clone(control), self.pool.threads());
         let mut stopwatch = Stopwatch::start();
@@ -251,6 +255,7 @@ impl Trainer {
                 threads: threads.share(),
                 library: library.as_deref(),
                 control: &control,
+                resume: &resume,
             };
             let fitted = fit(model_type.family, &params, &dataset, &split, context)?;
             let model = LoadedModel::new(dataset.schema.clone(), &fitted.ensemble)?;
@@ -306,7 +311,20 @@ impl Trainer {
                 comparison,
             }))
         };
-        self.pool.run(work).await?
+        // The sender goes with the work; what is on its way then is of no use any more.
+        let (trained, ()) =
+            tokio::join!(self.pool.run(work), self.keep_checkpoints(&task.claim, checkpoints));
+        trained?
+    }
+
+    /// Keeps the checkpoints of a training as they come. One that cannot be kept costs time if the worker is lost, and
+    /// nothing else.
+    async fn keep_checkpoints(&self, claim: &Claim, mut checkpoints: mpsc::Receiver<Vec<u8>>) {
+        while let Some(checkpoint) = checkpoints.recv().await {
+            if let Err(error) = self.rooms.jobs.write_checkpoint(claim, &checkpoint).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "checkpoint not kept");
+            }
+        }
     }
 
     /// The version with the verdict on it, and its run in the outbox; `None` if the champion was replaced.

@@ -13,10 +13,12 @@ use crate::{
     jobs::{Beat, Claim, JobState, Jobs, Retry, signal_within},
 };
 
-/// How often the queue is looked at without a signal, and lost jobs are looked for.
+/// How often the queue is looked at without a signal.
 const LOOK: Duration = Duration::from_secs(1);
 /// Longest time between two heartbeats: an order to stop that lost its signal is heard then.
 const LONGEST_BEAT: Duration = Duration::from_secs(1);
+/// How long a shutdown waits for a claim that is under way.
+const LAST_TURN: Duration = Duration::from_secs(2);
 /// Longest pause while the database is away.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
@@ -27,8 +29,6 @@ pub struct Worker {
     trainer: Arc<Trainer>,
     places: Arc<Semaphore>,
     running: TaskTracker,
-    /// No new jobs.
-    stop: CancellationToken,
     /// Running jobs go back to the queue.
     hand_back: CancellationToken,
     /// For operators: host and process.
@@ -56,24 +56,29 @@ impl Worker {
             trainer,
             places: Arc::new(Semaphore::new(places)),
             running: TaskTracker::new(),
-            stop: CancellationToken::new(),
             hand_back: CancellationToken::new(),
             name: format!("{}:{}", host.trim(), std::process::id()).into(),
         }
     }
 
-    /// Claims and trains until [`finish`](Self::finish) is called.
-    pub async fn run(&self) {
+    /// Claims and trains until `stop`; then takes no more, and what it has goes on: see [`finish`](Self::finish).
+    pub async fn run(&self, stop: CancellationToken) {
         let mut pause = LOOK;
-        let mut reaped_at = None;
         loop {
             let place = tokio::select! {
-                () = self.stop.cancelled() => return,
+                biased;
+                () = stop.cancelled() => return,
                 place = Arc::clone(&self.places).acquire_owned() => place,
             };
             // The semaphore is never closed.
             let Ok(place) = place else { return };
-            match self.turn(&mut reaped_at).await {
+            let claim = tokio::select! {
+                biased;
+                claim = self.jobs.claim(&self.name) => claim,
+                // A claim under way is nearly always there in time; else its lease runs out.
+                () = async { stop.cancelled().await; tokio::time::sleep(LAST_TURN).await } => return,
+            };
+            match claim {
                 Ok(Some(claim)) => {
                     pause = LOOK;
                     let span = tracing::info_span!(
@@ -96,17 +101,16 @@ impl Worker {
             }
             drop(place);
             tokio::select! {
-                () = self.stop.cancelled() => return,
+                () = stop.cancelled() => return,
                 () = self.jobs.signals().queued() => {}
                 () = tokio::time::sleep(pause) => {}
             }
         }
     }
 
-    /// Takes no more jobs, lets those that run finish for up to `grace`, and hands the others back to the queue, where
-    /// they lose no attempt.
+    /// After [`run`](Self::run): lets the jobs that run finish for up to `grace`, and hands the others back to the queue,
+    /// where they lose no attempt.
     pub async fn finish(&self, grace: Duration) {
-        self.stop.cancel();
         self.running.close();
         if tokio::time::timeout(grace, self.running.wait()).await.is_err() {
             tracing::info!(
@@ -116,18 +120,6 @@ impl Worker {
             self.hand_back.cancel();
             self.running.wait().await;
         }
-    }
-
-    /// Takes lost jobs from their workers now and then, and claims the next job.
-    async fn turn(&self, reaped_at: &mut Option<Instant>) -> Result<Option<Claim>> {
-        if reaped_at.is_none_or(|at| at.elapsed() >= LOOK) {
-            *reaped_at = Some(Instant::now());
-            for lost in self.jobs.reap().await? {
-                tracing::warn!(job = %lost.job_id, tenant = %lost.tenant, state = %lost.state, "a worker was lost");
-                metrics::counter!("binah_training_workers_lost_total").increment(1);
-            }
-        }
-        if self.stop.is_cancelled() { Ok(None) } else { self.jobs.claim(&self.name).await }
     }
 
     /// Trains a claimed job to one of its ends. What cannot be noted is noted by the lease, when it runs out.

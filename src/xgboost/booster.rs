@@ -1,6 +1,7 @@
 //! A `Booster`: a model while it grows.
 
 use std::ffi::c_int;
+use std::num::NonZeroUsize;
 use std::{ptr, slice};
 
 use super::api::{Api, Handle};
@@ -30,6 +31,20 @@ impl<'lib> Booster<'lib> {
         // what it keeps), and there is a place for the new handle.
         api.check(unsafe { (api.booster_create)(handles.as_ptr(), handles.len() as u64, &mut handle) })?;
         Ok(Self { api, handle })
+    }
+
+    /// The model of a file in UBJSON that libxgboost wrote.
+    pub(super) fn loaded(api: &'lib Api, model: &[u8]) -> Result<Self, CallError> {
+        let booster = Self::new(api, &[])?;
+        // SAFETY: a live handle, and `len` bytes that the library reads and does not keep.
+        let status = unsafe { (api.booster_load)(booster.handle, model.as_ptr().cast(), model.len() as u64) };
+        api.check(status)?;
+        Ok(booster)
+    }
+
+    /// Sets the number of OpenMP threads; the numbers do not depend on it.
+    pub(super) fn set_threads(&mut self, n_threads: NonZeroUsize) -> Result<(), CallError> {
+        self.set_param("nthread", &n_threads.to_string())
     }
 
     /// Sets a parameter; a value that the library refuses may come up only in the next call.

@@ -229,20 +229,36 @@ async fn no_hold_out_is_in_sample_and_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_queue_answers_503_with_retry_after() {
-    let service = Service::start_with(&[("TRAINING_SLOTS", "1"), ("TRAINING_QUEUE", "0")]).await;
-    let long = json!({"data": rows(3000), "hyperparameters": {"n_estimators": 500, "max_depth": 8}});
-    let (first, second) = tokio::join!(service.train(TENANT_A, "cost_forecasting", long), async {
-        // A training takes its place before it notes that it begins.
-        while service.unfinished_trainings().await == 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        service.train(TENANT_A, "cost_forecasting", json!({"data": rows(20)})).await
-    });
-    first.ok();
-    assert_eq!(second.status, 503, "{}", second.body);
-    let seconds: u32 = second.headers["retry-after"].to_str().expect("a text").parse().expect("seconds");
-    assert!(seconds >= 1);
+async fn a_full_queue_says_when_to_come_again() {
+    for (setting, status) in [("TRAINING_QUEUE", 503), ("TENANT_TRAINING_QUEUE", 429)] {
+        let service = Service::start_with(&[("WORKERS", "1"), (setting, "1")]).await;
+        let under_way = async |n: i64| {
+            while service.unfinished_trainings().await < n {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let long = json!({"data": rows(3000), "hyperparameters": {"n_estimators": 500, "max_depth": 8}});
+        let (first, second, refused) = tokio::join!(
+            service.train(TENANT_A, "cost_forecasting", long),
+            async {
+                while service.jobs_in("training").await == 0 {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                service
+                    .train(TENANT_A, "roi_prediction", json!({"data": rows(30), "target": "total_cost"}))
+                    .await
+            },
+            async {
+                under_way(2).await;
+                service.train(TENANT_A, "cost_forecasting", json!({"data": rows(30)})).await
+            }
+        );
+        first.ok();
+        second.ok();
+        assert_eq!(refused.status, status, "{}", refused.body);
+        let seconds: u32 = refused.headers["retry-after"].to_str().expect("a text").parse().expect("seconds");
+        assert!(seconds >= 1);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -32,6 +32,7 @@ async fn the_first_run_creates_and_the_second_changes_nothing() {
             "0005 data digest",
             "0006 model aliases",
             "0007 tracking outbox",
+            "0008 training queue",
         ]
     );
     let second = migrate(&owner, &service_login()).await.expect("migrates");
@@ -58,7 +59,7 @@ async fn a_migration_that_gets_no_lock_lets_others_pass_and_tries_again() {
     migrate(&owner, &service_login()).await.expect("migrates");
     run(
         &owner,
-        "DROP TABLE tracking_outbox, model_aliases, model_promotions;
+        "DROP TABLE tracking_outbox, model_aliases, model_promotions, training_job_files;
          ALTER TABLE ml_models DROP COLUMN data_digest; DELETE FROM _sqlx_migrations WHERE version >= 5",
     )
     .await;

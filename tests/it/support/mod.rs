@@ -154,9 +154,15 @@ impl Service {
         self.post("/api/ml/predict", tenant_id, &body).await
     }
 
-    /// Trainings of all tenants that have begun and not ended.
+    /// Trainings of all tenants that have not ended.
     pub async fn unfinished_trainings(&self) -> i64 {
-        sqlx::query_scalar("SELECT count(*) FROM training_jobs WHERE status IN ('queued', 'training')")
+        self.jobs_in("queued").await + self.jobs_in("training").await
+    }
+
+    /// Trainings of all tenants in this state.
+    pub async fn jobs_in(&self, status: &str) -> i64 {
+        sqlx::query_scalar("SELECT count(*) FROM training_jobs WHERE status = $1")
+            .bind(status)
             .fetch_one(&mut self.test_database.owner_connection().await)
             .await
             .expect("counts")
