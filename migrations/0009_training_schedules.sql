@@ -15,9 +15,10 @@ CREATE TABLE training_schedules (
     -- The token's user id; NULL: nobody has set it.
     set_by         text,
     set_at         timestamptz,
+    created_at     timestamptz NOT NULL DEFAULT now(),
     -- When a scheduler looks at it next; NULL: never, or not planned yet.
     due_at         timestamptz,
-    -- What due_at was computed from: where that has changed, it is computed anew.
+    -- What due_at was computed from: where that has changed, it is computed anew. NULL: not yet.
     planned_by     text,
     -- Until when it is one scheduler's; also that one's token.
     claimed_until  timestamptz,

@@ -71,7 +71,9 @@ pub(super) async fn plan_some(
         let plan = Plan::new(&schedule, settings);
         planned.tenants.push(row.tenant_id);
         planned.model_types.push(row.model_type.as_str());
-        planned.due.push(plan.due_after(now, row.tenant_id, &row.model_type));
+        // A row that was never planned misses nothing since its birth; other settings begin now.
+        let from = if row.is_planned() { now } else { row.created_at };
+        planned.due.push(plan.due_after(from, row.tenant_id, &row.model_type));
     }
     query(
         "UPDATE training_schedules s
@@ -158,7 +160,7 @@ pub(super) async fn finish(
                 last_message = CASE WHEN $7::text IS NULL THEN last_message ELSE $9 END,
                 last_outcome = coalesce($7, last_outcome),
                 marked_rows = coalesce($10, marked_rows), marked_id = coalesce($11, marked_id),
-                marked_at = CASE WHEN $10::bigint IS NULL THEN marked_at ELSE $6 END
+                marked_at = CASE WHEN $10::bigint IS NULL THEN marked_at ELSE now() END
           WHERE tenant_id = $1 AND model_type = $2 AND claimed_until = $3",
     )
     .bind(claim.entry.tenant.uuid())

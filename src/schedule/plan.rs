@@ -32,8 +32,8 @@ impl<'a> Plan<'a> {
     }
 
     /// Two plans with the same text have the same times.
-    pub(super) fn text(&self) -> Option<String> {
-        self.cron.map(|cron| format!("{cron}{}", suffix(self.window)))
+    pub(super) fn text(&self) -> String {
+        self.cron.map_or_else(|| "never".to_owned(), |cron| format!("{cron}{}", suffix(self.window)))
     }
 
     /// The first time after `now`; `None`: never.
@@ -48,7 +48,7 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// What [`Plan::text`] ends in.
+/// What [`Plan::text`] ends in where there are times.
 pub(super) fn suffix(window: Duration) -> String {
     format!(" +{}s", window.as_secs())
 }
@@ -121,14 +121,14 @@ mod tests {
     #[test]
     fn the_default_is_what_the_settings_say() {
         let (on, off) = (settings(true, WINDOW), settings(false, WINDOW));
-        assert_eq!(Plan::new(&Schedule::Default, &on).text().as_deref(), Some("0 2 * * * UTC +900s"));
-        assert_eq!(Plan::new(&Schedule::Default, &off).text(), None);
+        assert_eq!(Plan::new(&Schedule::Default, &on).text(), "0 2 * * * UTC +900s");
+        assert_eq!(Plan::new(&Schedule::Default, &off).text(), "never");
         let own = Schedule::Cron(on.cron.clone());
         assert_eq!(
-            Plan::new(&own, &off).text().as_deref(),
-            Some("0 2 * * * UTC +900s"),
+            Plan::new(&own, &off).text(),
+            "0 2 * * * UTC +900s",
             "whatever AUTO_RETRAIN says"
         );
-        assert_eq!(Plan::new(&Schedule::None, &on).text(), None);
+        assert_eq!(Plan::new(&Schedule::None, &on).text(), "never");
     }
 }

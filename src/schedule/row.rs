@@ -12,7 +12,7 @@ use crate::{
     storage::{TenantTransaction, records::Mark, storable_text},
 };
 
-pub(super) const COLUMNS: &str = "tenant_id, model_type, kind, cron, time_zone, new_rows, changed_share, set_by, set_at, due_at,
+pub(super) const COLUMNS: &str = "tenant_id, model_type, kind, cron, time_zone, new_rows, changed_share, set_by, set_at, created_at, due_at,
     planned_by, claimed_until, last_run_at, last_job_id, last_outcome, last_message, marked_rows, marked_id, marked_at";
 
 /// The outcome of a row whose job has not been seen to end.
@@ -31,9 +31,11 @@ pub struct Entry {
     pub set_by: Option<String>,
     /// When that was.
     pub set_at: Option<DateTime<Utc>>,
+    /// When the type's first version came.
+    pub(super) created_at: DateTime<Utc>,
     /// When a scheduler looks at it next.
     pub(super) due_at: Option<DateTime<Utc>>,
-    /// What `due_at` was computed from.
+    /// What `due_at` was computed from; `None`: it was not yet.
     pub(super) planned_by: Option<String>,
     /// What became of it the last time.
     pub last: Option<Last>,
@@ -56,13 +58,14 @@ pub struct Last {
 
 impl Entry {
     /// Of a type that has no row.
-    pub(super) fn unset(tenant: TenantId, model_type: ModelType) -> Self {
+    pub(super) fn unset(tenant: TenantId, model_type: ModelType, created_at: DateTime<Utc>) -> Self {
         Self {
             tenant,
             model_type,
             schedule: Schedule::Default,
             set_by: None,
             set_at: None,
+            created_at,
             due_at: None,
             planned_by: None,
             last: None,
@@ -89,6 +92,7 @@ pub(super) struct Row {
     changed_share: Option<f64>,
     set_by: Option<String>,
     set_at: Option<DateTime<Utc>>,
+    pub(super) created_at: DateTime<Utc>,
     pub(super) due_at: Option<DateTime<Utc>>,
     planned_by: Option<String>,
     pub(super) claimed_until: Option<DateTime<Utc>>,
@@ -102,6 +106,11 @@ pub(super) struct Row {
 }
 
 impl Row {
+    /// Whether `due_at` was computed, by whatever settings.
+    pub(super) fn is_planned(&self) -> bool {
+        self.planned_by.is_some()
+    }
+
     /// An expression that cannot be read any more, such as for a zone that is no more, has no times.
     pub(super) fn schedule(&self) -> Schedule {
         match self.kind.as_str() {
@@ -139,6 +148,7 @@ impl Row {
             schedule,
             set_by: self.set_by,
             set_at: self.set_at,
+            created_at: self.created_at,
             due_at: self.due_at,
             planned_by: self.planned_by,
             last,
@@ -172,7 +182,7 @@ pub(super) struct Replacement<'a> {
     pub(super) set_by: &'a str,
     pub(super) set_at: DateTime<Utc>,
     pub(super) due_at: Option<DateTime<Utc>>,
-    pub(super) planned_by: Option<String>,
+    pub(super) planned_by: String,
 }
 
 /// Replaces a schedule. What became of the one before stays.

@@ -43,7 +43,7 @@ impl Schedules {
         let mut transaction = self.database.tenant_snapshot("schedule_get").await?;
         let entry = row::read(&mut transaction, Some(model_type)).await?.pop();
         transaction.commit().await?;
-        let entry = entry.unwrap_or_else(|| Entry::unset(newest.version.record.tenant, model_type));
+        let entry = entry.unwrap_or_else(|| Entry::unset(newest.version.record.tenant, model_type, now));
         self.view(entry, now).await
     }
 
@@ -103,10 +103,13 @@ impl Schedules {
 
     async fn view(&self, mut entry: Entry, now: DateTime<Utc>) -> Result<ScheduleView> {
         let plan = Plan::new(&entry.schedule, &self.settings);
-        // A row that no scheduler has planned yet: it will come to the same.
-        let planned = entry.planned_by.as_deref().is_some_and(|text| plan.text().as_deref() == Some(text));
-        let due_after = || plan.due_after(now, entry.tenant.uuid(), entry.model_type.name);
-        let next_run_at = if planned { entry.due_at } else { due_after() };
+        let due_after = |from| plan.due_after(from, entry.tenant.uuid(), entry.model_type.name);
+        let next_run_at = match &entry.planned_by {
+            // What a scheduler will come to.
+            None => due_after(entry.created_at),
+            Some(text) if *text != plan.text() => due_after(now),
+            Some(_) => entry.due_at.filter(|_| plan.cron().is_some()),
+        };
         let cron = plan.cron().cloned();
         if let Some(last) = &mut entry.last
             && let Some(job_id) = last.waiting_for()

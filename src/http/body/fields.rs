@@ -145,9 +145,9 @@ impl Fields {
         self.errors.push(violation.at(&["body", name], input));
     }
 
-    /// Whether a field is there, null or not.
+    /// Whether a field is there and not null.
     pub(in crate::http) fn has(&self, name: &str) -> bool {
-        self.object.contains_key(name)
+        self.object.get(name).is_some_and(|value| !value.is_null())
     }
 
     /// Notes that a field must not be there.

@@ -38,34 +38,35 @@ const FIELDS: [(&str, &str); 4] =
 pub(super) fn parse(object: Map<String, Value>, default: Zone) -> Result<Schedule> {
     let mut body = Fields::new(object);
     let kind = body.required("kind", kind);
-    let text = body.optional("cron", fields::string);
-    let zone = body.optional("time_zone", time_zone);
-    let rows = body.optional("rows", rows);
-    let share = body.optional("share", share);
     for (name, of) in FIELDS {
         if body.has(name) && kind.is_some_and(|kind| kind != of) {
             body.refuse(name, "Extra inputs are not permitted: the kind has no such field");
         }
     }
     let schedule = match kind {
-        None => None,
-        Some("cron") => match text.map(|text| Cron::parse(&text, zone.unwrap_or(default))) {
-            Some(Ok(cron)) => Some(Schedule::Cron(cron)),
-            Some(Err(problem)) => {
-                body.fault("cron", Violation::own(problem));
-                None
-            }
-            None => body.required("cron", fields::string).and(None),
-        },
+        Some("cron") => cron(&mut body, default).map(Schedule::Cron),
         Some("new_rows") => {
-            if rows.is_none() && share.is_none() {
+            if !body.has("rows") && !body.has("share") {
                 body.fault("kind", Violation::own("new_rows needs rows or share"));
             }
-            Some(Schedule::NewRows(Threshold { rows, share }))
+            let rows = body.optional("rows", rows);
+            Some(Schedule::NewRows(Threshold { rows, share: body.optional("share", share) }))
         }
-        Some(_) => Some(Schedule::None),
+        kind => kind.map(|_| Schedule::None),
     };
     body.finish(|| schedule)
+}
+
+fn cron(body: &mut Fields, default: Zone) -> Option<Cron> {
+    let text = body.required("cron", fields::string);
+    let zone = body.optional("time_zone", time_zone);
+    match Cron::parse(&text?, zone.unwrap_or(default)) {
+        Ok(cron) => Some(cron),
+        Err(problem) => {
+            body.fault("cron", Violation::own(problem));
+            None
+        }
+    }
 }
 
 fn kind(value: &Value) -> Result<&'static str, Violation> {
@@ -100,7 +101,10 @@ mod tests {
 
     #[test]
     fn each_kind_has_its_fields() {
-        assert_eq!(parsed(json!({"kind": "none"})).expect("valid"), Schedule::None);
+        assert_eq!(
+            parsed(json!({"kind": "none", "cron": null, "rows": null})).expect("valid"),
+            Schedule::None
+        );
         for (body, printed) in [
             (json!({"kind": "cron", "cron": "0 3 * * 1"}), "0 3 * * 1 Asia/Tokyo"),
             (json!({"kind": "cron", "cron": "0 3 * * 1", "time_zone": "UTC", "foo": 1}), "0 3 * * 1 UTC"),
@@ -137,6 +141,7 @@ mod tests {
             (json!({"kind": "none", "cron": "0 2 * * *"}), "cron extra_forbidden"),
             (json!({"kind": "new_rows"}), "kind value_error"),
             (json!({"kind": "new_rows", "rows": 0}), "rows value_error"),
+            (json!({"kind": "new_rows", "rows": null}), "kind value_error"),
             (
                 json!({"kind": "new_rows", "rows": 1.5, "share": -0.1}),
                 "rows int_from_float, share value_error",
