@@ -17,7 +17,7 @@ use crate::{
         neo4j::{GraphSource, OpenError},
         query::{Policy, QueryConfig, TenantQuery},
     },
-    http::{self, AppState, Readiness, Services},
+    http::{self, AppState, Readiness, Services, Streams},
     inference::{ModelCache, Predictor},
     jobs::Jobs,
     lifecycle::Lifecycle,
@@ -208,7 +208,12 @@ pub(crate) fn assemble(config: Config, parts: Parts) -> Result<(Services, Backgr
     let sources = Arc::new(Sources {
         database: database.clone(),
         queries: config.postgres.query().map(|connect| {
-            TenantQuery::new(&connect, database.clone(), Policy::records(), QueryConfig::default())
+            // A result is in memory before anybody knows its size.
+            let default = QueryConfig::default();
+            let max_bytes =
+                default.max_bytes.min(usize::try_from(config.training.memory).unwrap_or(usize::MAX));
+            let limits = QueryConfig { max_bytes, max_rows: config.training.max_rows, ..default };
+            TenantQuery::new(&connect, database.clone(), Policy::records(), limits)
         }),
         graph,
         max_rows: config.training.max_rows,
@@ -235,6 +240,7 @@ pub(crate) fn assemble(config: Config, parts: Parts) -> Result<(Services, Backgr
         registry,
         lifecycle,
         schedules: schedules.clone(),
+        streams: Streams::default(),
         readiness: Arc::clone(&readiness),
         prometheus: prometheus.clone(),
         started: Instant::now(),

@@ -10,8 +10,9 @@ use std::{
 };
 
 use metrics_exporter_prometheus::PrometheusHandle;
+use tokio_util::sync::CancellationToken;
 
-use super::cors::AllowedOrigins;
+use super::{cors::AllowedOrigins, streams::Streams};
 use crate::{
     auth::Tokens, inference::Predictor, lifecycle::Lifecycle, registry::Registry, schedule::Schedules,
     training::Submitter,
@@ -37,6 +38,8 @@ pub struct Services {
     pub lifecycle: Lifecycle,
     /// When models are retrained.
     pub schedules: Schedules,
+    /// Who is told how jobs go on.
+    pub streams: Streams,
     /// Whether this replica should get requests.
     pub readiness: Arc<Readiness>,
     /// Renders `/metrics`.
@@ -87,7 +90,7 @@ impl Default for HttpConfig {
 #[derive(Debug, Default)]
 pub struct Readiness {
     database_up: AtomicBool,
-    draining: AtomicBool,
+    draining: CancellationToken,
 }
 
 impl Readiness {
@@ -99,7 +102,13 @@ impl Readiness {
 
     /// Notes that the service shuts down: requests in flight are finished, new ones should go elsewhere.
     pub fn start_draining(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+        self.draining.cancel();
+    }
+
+    /// Cancelled when the service shuts down: an answer without an end of its own ends then.
+    #[must_use]
+    pub fn draining(&self) -> &CancellationToken {
+        &self.draining
     }
 
     /// Whether Postgres answered the last check.
@@ -111,7 +120,7 @@ impl Readiness {
     /// Whether requests should come here.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.database_up() && !self.draining.load(Ordering::Relaxed)
+        self.database_up() && !self.draining.is_cancelled()
     }
 }
 

@@ -135,8 +135,8 @@ impl Jobs {
         Ok(ours)
     }
 
-    /// Gives a claimed job back to the queue; false if the claim does not hold any more. A job whose attempts are used
-    /// up is not for this: [`fail`](Self::fail) it.
+    /// Gives a claimed job back to the queue; one that somebody wants cancelled ends there and then. False if the claim
+    /// does not hold any more. A job whose attempts are used up is not for this: [`fail`](Self::fail) it.
     ///
     /// # Errors
     /// Those of the database; the job is then taken over when its lease ends.
@@ -151,7 +151,7 @@ impl Jobs {
                 SET status = 'queued', run_at = clock_timestamp() + $4 * (0.5 + random()), lease_until = NULL,
                     worker = NULL, attempts = attempts - $5, fence = fence + 1, progress = NULL,
                     updated_at = now(), revision = revision + 1
-              WHERE id = $1 AND tenant_id = $2 AND fence = $3 AND status = 'training'",
+              WHERE id = $1 AND tenant_id = $2 AND fence = $3 AND status = 'training' AND cancel_requested_at IS NULL",
         )
         .bind(claim.job_id)
         .bind(claim.tenant.uuid())
@@ -165,7 +165,7 @@ impl Jobs {
             signals::job_queued(&mut transaction, claim.job_id).await?;
         }
         transaction.commit().await?;
-        Ok(ours)
+        if ours { Ok(true) } else { self.cancelled(claim).await }
     }
 }
 

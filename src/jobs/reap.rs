@@ -58,7 +58,7 @@ impl Jobs {
         let rows: Vec<(Uuid, Uuid, String)> = query_as(
             "WITH lost AS (
                  SELECT id, CASE WHEN cancel_requested_at IS NOT NULL THEN 'cancelled'
-                                 WHEN attempts >= $1 THEN 'failed' ELSE 'queued' END AS next
+                                 WHEN attempts >= $1::int THEN 'failed' ELSE 'queued' END AS next
                    FROM training_jobs
                   WHERE status = 'training' AND request IS NOT NULL AND lease_until < clock_timestamp()
                     FOR UPDATE SKIP LOCKED)
@@ -69,7 +69,7 @@ impl Jobs {
                                           ELSE least(300, power(2, attempts - 2)) * interval '1 s' END,
                     completed_at = CASE WHEN next <> 'queued' THEN now() END,
                     error_message = CASE WHEN next = 'failed' THEN $2 END,
-                    error = CASE WHEN next = 'failed' THEN json_build_object('code', $3::text, 'message', $2::text) END
+                    error = CASE WHEN next = 'failed' THEN json_build_object('code', $3::text, 'message', $2::text, 'attempts', $1::int) END
                FROM lost WHERE j.id = lost.id
           RETURNING j.tenant_id, j.id, next",
         )

@@ -124,11 +124,7 @@ mod tests {
         assert_eq!(Plan::new(&Schedule::Default, &on).text(), "0 2 * * * UTC +900s");
         assert_eq!(Plan::new(&Schedule::Default, &off).text(), "never");
         let own = Schedule::Cron(on.cron.clone());
-        assert_eq!(
-            Plan::new(&own, &off).text(),
-            "0 2 * * * UTC +900s",
-            "whatever AUTO_RETRAIN says"
-        );
+        assert_eq!(Plan::new(&own, &off).text(), "0 2 * * * UTC +900s", "whatever AUTO_RETRAIN says");
         assert_eq!(Plan::new(&Schedule::None, &on).text(), "never");
     }
 }

@@ -4,10 +4,11 @@
 //! it from the queue and lets [`Trainer`] do it.
 
 mod again;
-mod control;
+pub mod control;
 pub mod evaluate;
 pub mod fit;
 mod flavors;
+mod memory;
 mod outcome;
 pub mod pool;
 mod promotion;
@@ -19,6 +20,7 @@ pub mod split;
 mod stages;
 pub mod submit;
 pub mod trainer;
+mod watch;
 pub mod worker;
 
 pub use again::Again;
@@ -29,4 +31,5 @@ pub use rooms::Rooms;
 pub use source::Sources;
 pub use submit::{Awaited, Submitter};
 pub use trainer::Trainer;
+pub use watch::Watch;
 pub use worker::Worker;

@@ -7,13 +7,13 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::json;
 
-use super::TrainRequest;
+use super::{TrainRequest, memory::Size};
 use crate::{
     catalog::ModelType,
     error::{Error, FieldError, Result},
     features::{
         Dataset, FeatureTable, inline,
-        join::{JoinReport, join},
+        join::{JoinReport, TooManyRows, join},
         neo4j::{self, GraphSource},
         pipeline::MIN_ROWS,
         postgres,
@@ -36,7 +36,7 @@ pub struct Sources {
     pub queries: Option<TenantQuery>,
     /// The graph; `None`: switched off.
     pub graph: Option<GraphSource>,
-    /// Most rows that a training takes from the record table.
+    /// Most rows that a training takes: from the record table, and of its join with the graph.
     pub max_rows: usize,
 }
 
@@ -74,6 +74,8 @@ pub(super) struct Loaded {
     /// How far the record table was read, where it was.
     pub(super) records: Option<Mark>,
     warnings: Vec<String>,
+    /// Of a join.
+    max_rows: usize,
 }
 
 #[derive(Debug)]
@@ -164,7 +166,7 @@ impl Sources {
             }
             Source::Cypher(graph, name) => Rows::Graph(graph.named_rows(name, model_type, today).await?),
         };
-        Ok(Loaded { source: source.name(), rows, records, warnings: vec![] })
+        Ok(Loaded { records, ..self.loaded(source, rows) })
     }
 
     /// The record table, and how far it was read.
@@ -185,6 +187,27 @@ impl Sources {
         Ok((keyed, mark))
     }
 
+    /// What is known of the size before anything is read: inline rows are there, records are counted, what a
+    /// SELECT or a template yields only its rows tell.
+    ///
+    /// # Errors
+    /// Those of [`Self::choose`] and of the database.
+    pub(super) async fn size(&self, request: &TrainRequest) -> Result<Size> {
+        Ok(match (self.choose(request)?, &request.data) {
+            (Source::Inline, Some(rows)) => Size {
+                rows: rows.len() as u64,
+                columns: rows.iter().map(|row| row.len()).max().unwrap_or_default() as u64,
+                inline: true,
+            },
+            (Source::Postgres | Source::Joined(_), _) => Size {
+                rows: postgres::count(&self.database, request.model_type, self.max_rows).await?,
+                columns: request.model_type.features.len() as u64,
+                inline: false,
+            },
+            _ => Size::default(),
+        })
+    }
+
     async fn read_both(
         &self,
         graph: &GraphSource,
@@ -193,24 +216,25 @@ impl Sources {
     ) -> Result<Loaded> {
         let (postgres, neo4j) =
             tokio::join!(self.read_keyed_records(model_type), graph.rows(model_type, today));
-        let ((postgres, mark), source) = (postgres?, Source::Joined(graph).name());
+        let (postgres, mark) = postgres?;
         let records = Some(mark);
         match neo4j {
             Ok(neo4j) => {
-                Ok(Loaded { source, rows: Rows::Both { postgres, neo4j }, records, warnings: vec![] })
+                let both = self.loaded(Source::Joined(graph), Rows::Both { postgres, neo4j });
+                Ok(Loaded { records, ..both })
             }
             Err(error @ Error::Unavailable { .. }) if suffices(&postgres.table) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "training without the graph");
                 let warning = "Neo4j is not available: trained on the records in Postgres alone".to_owned();
-                Ok(Loaded {
-                    source: Source::Postgres.name(),
-                    rows: Rows::One(postgres.table),
-                    records,
-                    warnings: vec![warning],
-                })
+                let alone = self.loaded(Source::Postgres, Rows::One(postgres.table));
+                Ok(Loaded { records, warnings: vec![warning], ..alone })
             }
             Err(error) => Err(error),
         }
+    }
+
+    fn loaded(&self, source: Source<'_>, rows: Rows) -> Loaded {
+        Loaded { source: source.name(), rows, records: None, warnings: vec![], max_rows: self.max_rows }
     }
 }
 
@@ -223,10 +247,26 @@ fn suffices(records: &FeatureTable) -> bool {
 }
 
 impl Loaded {
+    /// Rows and columns; `None` for those of the request, whose size is known.
+    pub(super) fn size(&self) -> Option<Size> {
+        let of = |table: &FeatureTable| (table.n_rows, table.columns.len());
+        let (rows, columns) = match &self.rows {
+            Rows::InRequest => return None,
+            Rows::One(table) => of(table),
+            Rows::Graph(rows) => of(&rows.table),
+            // Both sides, and what is joined of them.
+            Rows::Both { postgres, neo4j } => {
+                let (one, other) = (of(&postgres.table), of(&neo4j.table));
+                (one.0 + other.0, one.1.max(other.1))
+            }
+        };
+        Some(Size { rows: rows as u64, columns: columns as u64, inline: false })
+    }
+
     /// The rows as a dataset; on the training pool, for a join takes its time.
     ///
     /// # Errors
-    /// Those of [`Dataset::new`].
+    /// Those of [`Dataset::new`]; [`Error::Invalid`] if both sides of a join have too many rows together.
     pub(super) fn dataset(self, request: &TrainRequest) -> Result<(Dataset, Origin)> {
         let model_type = request.model_type;
         let catalog_target = model_type.target.map(|target| target.name);
@@ -247,8 +287,7 @@ impl Loaded {
                 Dataset::new(table, model_type, Some("training_data_query"), catalog_target)?
             }
             Rows::Both { postgres, neo4j } => {
-                let joined = Joined::new(&postgres, neo4j, model_type);
-                drop(postgres);
+                let joined = Joined::new(postgres, neo4j, model_type, self.max_rows)?;
                 let mut dataset = Dataset::new(joined.table, model_type, None, catalog_target)?;
                 dataset.schema.make_optional(&joined.graph_only);
                 warnings.extend(joined.report.columns_of_two_kinds.iter().map(|name| {
@@ -274,20 +313,31 @@ struct Joined {
 }
 
 impl Joined {
-    fn new(postgres: &KeyedTable, neo4j: KeyedTable, model_type: ModelType) -> Self {
-        let (mut table, mut report) = join(postgres, &neo4j.in_entity_order(), model_type.target.is_some());
+    fn new(postgres: KeyedTable, neo4j: KeyedTable, model_type: ModelType, max_rows: usize) -> Result<Self> {
         // The record table has every feature of the catalog, in the catalog's order.
-        let extra = table.columns.split_off(postgres.table.columns.len());
+        let n_own = postgres.table.columns.len();
+        let joined = join(postgres, neo4j.in_entity_order(), model_type.target.is_some(), max_rows);
+        let (mut table, mut report) = joined.map_err(|error| too_many_rows(error, model_type, max_rows))?;
+        let extra = table.columns.split_off(n_own);
         let n_extra = extra.len();
         // A tenant without markets or deals has no use for what they would tell.
         let known = extra.into_iter().filter(|column| column.values.missing() < column.values.len());
         table.columns.extend(known);
-        let kept = &mut table.columns[postgres.table.columns.len()..];
+        let kept = &mut table.columns[n_own..];
         leave_out_some(kept, table.n_rows);
         report.cells_missing -= (n_extra - kept.len()) * table.n_rows;
         let graph_only = kept.iter().map(|column| column.name.clone()).collect();
-        Self { table, report, graph_only }
+        Ok(Self { table, report, graph_only })
     }
+}
+
+fn too_many_rows(TooManyRows(rows): TooManyRows, model_type: ModelType, limit: usize) -> Error {
+    let msg = format!(
+        "{} and Neo4j have {rows} rows together, more than {limit}, the most that one training reads",
+        model_type.table
+    );
+    let error = FieldError::body("too_many_rows", ["model_type"], msg, json!(model_type.name));
+    Error::invalid(error.with_ctx(json!({ "max": limit })))
 }
 
 /// Every so manieth row is learnt from as a request sends it that knows nothing of the graph.
@@ -318,7 +368,10 @@ mod tests {
 
     fn side(rows: usize, columns: Vec<Column>, target: Vec<f64>) -> KeyedTable {
         let entity_ids = (0..rows).map(|row| format!("e{row:03}")).collect();
-        KeyedTable { entity_ids, table: FeatureTable { n_rows: rows, columns, target, observed_at: vec![] } }
+        KeyedTable {
+            entity_ids,
+            table: FeatureTable { n_rows: rows, columns, target, ..FeatureTable::default() },
+        }
     }
 
     #[test]
@@ -330,7 +383,7 @@ mod tests {
             numbers("market", vec![f32::NAN; 3]),
         ];
         let cost = ModelType::parse("cost_forecasting").expect("a type");
-        let joined = Joined::new(&postgres, side(3, graph, vec![f64::NAN; 3]), cost);
+        let joined = Joined::new(postgres, side(3, graph, vec![f64::NAN; 3]), cost, 3).expect("joins");
         let names: Vec<_> = joined.table.columns.iter().map(|column| column.name.as_str()).collect();
         assert_eq!((names, joined.graph_only), (vec!["year", "deals"], vec!["deals".to_owned()]));
         let report = joined.report;
@@ -345,7 +398,7 @@ mod tests {
         let graph =
             side(2_000, vec![numbers("deals", values()), numbers("age", values())], vec![f64::NAN; 2_000]);
         let cost = ModelType::parse("cost_forecasting").expect("a type");
-        let table = Joined::new(&postgres, graph, cost).table;
+        let table = Joined::new(postgres, graph, cost, 2_000).expect("joins").table;
         let missing = |column: usize| -> Vec<bool> {
             let ColumnValues::Numeric(values) = &table.columns[column].values else { panic!("numbers") };
             values.iter().map(|value| value.is_nan()).collect()

@@ -13,6 +13,7 @@ use super::{
     evaluate::{Evaluation, evaluate},
     fit::{FitContext, Fitted, Resume, fit},
     flavors::{Provenance, flavors},
+    memory::{self, MemoryBudget, Reservation, Size},
     promotion::{self, Champion, Comparison, HeldOut},
     report::{self, Material, Shown},
     request::StoredRequest,
@@ -48,6 +49,7 @@ pub const PROFILE_FILE: &str = "profile.json";
 #[derive(Debug)]
 pub struct Trainer {
     pool: TrainingPool,
+    memory: MemoryBudget,
     checkpoint_rounds: NonZeroU32,
     rooms: Rooms,
 }
@@ -80,6 +82,15 @@ pub(super) struct Trained {
     pub(super) shown: Shown,
     /// What the stages took.
     pub(super) seconds: Seconds,
+    /// For all this.
+    _memory: Reservation,
+}
+
+/// What the CPU part begins with.
+struct Rows {
+    request: TrainRequest,
+    loaded: Loaded,
+    memory: Reservation,
 }
 
 /// A training in progress.
@@ -95,13 +106,24 @@ pub(super) struct Task {
     pub(super) started_at: DateTime<Utc>,
 }
 
+impl Task {
+    fn peak_bytes(&self, size: Size) -> u64 {
+        memory::peak_bytes(self.model_type.family, &self.params, size)
+    }
+}
+
 impl Trainer {
     /// Starts the training threads.
     ///
     /// # Errors
     /// If the operating system grants none.
     pub fn new(config: &TrainingConfig, rooms: Rooms) -> Result<Self> {
-        Ok(Self { pool: TrainingPool::new(config)?, checkpoint_rounds: config.checkpoint_rounds, rooms })
+        Ok(Self {
+            pool: TrainingPool::new(config)?,
+            memory: MemoryBudget::new(config.memory),
+            checkpoint_rounds: config.checkpoint_rounds,
+            rooms,
+        })
     }
 
     /// Trains a claimed job in the open scope of its tenant, and completes it. Dropped, or ordered to stop by `control`,
@@ -131,13 +153,20 @@ impl Trainer {
         };
         let newest =
             if stored.only_if_changed { self.rooms.registry.newest(task.model_type).await? } else { None };
+        control.enter(Stage::WaitingForMemory)?;
+        let size = self.rooms.sources.size(&request).await?;
+        let mut memory = self.memory.reserve(task.peak_bytes(size), task.model_type).await?;
         control.enter(Stage::Reading)?;
         let mut stopwatch = Stopwatch::start();
         let loaded = self.rooms.sources.read(&request, &claim.user_id, task.started_at).await?;
+        if let Some(size) = loaded.size() {
+            memory.grow(task.peak_bytes(size), task.model_type)?;
+        }
         let (seconds_read, records) = (stopwatch.lap(), loaded.records);
         let champion = self.champion(&task).await?;
         let known_digest = newest.as_ref().and_then(|newest| newest.data_digest.clone());
-        let fitted = self.fit(&task, request, loaded, champion.clone(), known_digest, control).await?;
+        let rows = Rows { request, loaded, memory };
+        let fitted = self.fit(&task, rows, champion.clone(), known_digest, control).await?;
         let mut trained = match (fitted, newest) {
             (Some(trained), _) => trained,
             (None, Some(newest)) => return self.leave_unchanged(&task, &newest, records).await,
@@ -222,8 +251,7 @@ impl Trainer {
     async fn fit(
         &self,
         task: &Task,
-        request: TrainRequest,
-        loaded: Loaded,
+        rows: Rows,
         champion: Option<Champion>,
         known_digest: Option<String>,
         control: &Arc<Control>,
@@ -241,6 +269,7 @@ impl Trainer {
         let (control, threads) = (Arc::clone(control), self.pool.threads());
         let mut stopwatch = Stopwatch::start();
         let work = move || {
+            let Rows { request, loaded, memory } = rows;
             let mut seconds = Seconds { queued: stopwatch.lap(), ..Seconds::default() };
             control.enter(Stage::Preparing)?;
             let (mut dataset, origin) = loaded.dataset(&request)?;
@@ -309,6 +338,7 @@ impl Trainer {
                 evaluation,
                 held_out: Arc::new(held_out),
                 comparison,
+                _memory: memory,
             }))
         };
         // The sender goes with the work; what is on its way then is of no use any more.

@@ -321,3 +321,14 @@ async fn a_stalling_mlflow_delays_the_answer_by_a_bounded_time() {
     assert_eq!(trained["run_id"], "");
     assert!(trained["message"].as_str().expect("a text").contains("tracking is pending"), "{trained}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_training_that_cannot_fit_into_memory_says_so() {
+    let service = Service::start_with(&[("TRAINING_MEMORY_MB", "40")]).await;
+    service.train(TENANT_A, "cost_forecasting", json!({"data": rows(60)})).await.ok();
+    let refused = service.train(TENANT_A, "cost_forecasting", json!({"data": rows(30_000)})).await;
+    assert_eq!(refused.kinds(), ["training_too_large"]);
+    let fault = &refused.body["detail"][0];
+    assert_eq!(fault["ctx"]["limit_mb"], 40);
+    assert!(fault["ctx"]["needed_mb"].as_u64().expect("a number") > 40, "{fault}");
+}

@@ -12,6 +12,7 @@ fn path(pattern: &str) -> String {
         .replace("{model_type}", "cost_forecasting")
         .replace("{version}", "v1.0")
         .replace("{alias}", "blue")
+        .replace("{job_id}", TENANT)
         .replace("{file}", "swagger-ui.css")
 }
 
@@ -167,6 +168,10 @@ async fn a_token_without_a_tenant_has_no_models() {
         "GET /api/ml/models/roi_prediction/versions",
         "POST /api/ml/models/x/rollback",
         "GET /api/ml/schedules",
+        "GET /api/ml/jobs",
+        "GET /api/ml/jobs/x",
+        "DELETE /api/ml/jobs/x",
+        "GET /api/ml/jobs/x/events",
     ] {
         let answer = send(line, &[("authorization", &nobody)]).await;
         assert_eq!((answer.status, answer.detail()), (403, json!("The token names no tenant")), "{line}");
@@ -187,6 +192,7 @@ async fn an_administrator_is_told_from_a_user() {
             email: "".into(),
             role: "".into(),
             roles: roles.iter().map(|&role| role.to_owned()).collect(),
+            expires_at: 4e9,
         };
         let (mut parts, ()) = Request::builder().extension(caller).body(()).expect("a request").into_parts();
         Admin::from_request_parts(&mut parts, &()).await

@@ -9,9 +9,9 @@ use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use super::{
     leaks::{Channel, Leaks},
-    service::Service,
     tenants::{BAND, Tenant, Tenants},
 };
+use crate::support::Process;
 
 /// How often each action ended how.
 #[derive(Debug, Default)]
@@ -39,7 +39,7 @@ const MODEL_TYPES: [&str; 4] = ["cost_forecasting", "risk_assessment", "roi_pred
 
 pub struct Client {
     base: String,
-    port: u16,
+    address: String,
     tokens: Vec<String>,
     tenants: Arc<Tenants>,
     leaks: Arc<Leaks>,
@@ -84,11 +84,14 @@ impl Tally {
 }
 
 impl Client {
-    pub fn new(service: &Service, tenants: Arc<Tenants>, leaks: Arc<Leaks>, rng: Rng) -> Self {
+    pub fn new(service: &Process, tenants: Arc<Tenants>, leaks: Arc<Leaks>, rng: Rng) -> Self {
         Self {
             base: service.base.clone(),
-            port: service.port,
-            tokens: tenants.iter().map(|tenant| service.token(tenant)).collect(),
+            address: service.base.trim_start_matches("http://").to_owned(),
+            tokens: tenants
+                .iter()
+                .map(|tenant| service.token_of(&tenant.user, &tenant.id.to_string(), "user"))
+                .collect(),
             tenants,
             leaks,
             rng,
@@ -221,7 +224,7 @@ impl Client {
             body.len()
         );
         let sent = 1 + self.rng.below(text.len() as u32) as usize;
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await.expect("connects");
+        let mut stream = TcpStream::connect(&self.address).await.expect("connects");
         stream.write_all(&text.as_bytes()[..sent]).await.expect("writes");
         tokio::time::sleep(Duration::from_micros(self.rng.below(3_000).into())).await;
         self.tally.count("cut the connection", 0);

@@ -4,25 +4,34 @@
 mod client;
 mod gateway;
 mod leaks;
-mod service;
 mod tenants;
 
-use std::sync::Arc;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use binah_ml::forest::rng::Rng;
 
 use self::{
     client::{Client, Tally},
     gateway::Gateway,
-    leaks::Leaks,
-    service::Service,
+    leaks::{Channel, Leaks},
     tenants::Tenants,
 };
-use crate::support::{TestDatabase, servers};
+use crate::support::{Program, TestDatabase, servers};
 
 const TENANTS: usize = 50;
 const CLIENTS: u64 = 16;
-const CONNECTIONS: u32 = 4;
+const SETTINGS: [(&str, &str); 5] = [
+    ("POSTGRES_MAX_CONNECTIONS", "4"),
+    ("TRAINING_QUEUE", "64"),
+    // A model of every second tenant: hits, misses and evictions.
+    ("MODEL_CACHE_BYTES", "200000"),
+    ("LOG_LEVEL", "trace"),
+    ("LOG_FORMAT", "json"),
+];
 
 /// Runs so many requests and looks at everything that left: answers, logs, metrics, MLflow's
 /// requests, model files, and what was kept for whom.
@@ -33,7 +42,9 @@ async fn load(requests: u64, seed: u64) {
     let database = TestDatabase::new().await;
     tenants.fill(&database).await;
     let gateway = Gateway::start(servers::mlflow().await, Arc::clone(&leaks)).await;
-    let service = Service::start(&database, gateway.url(), CONNECTIONS).await;
+    let settings = [&SETTINGS[..], &[("MLFLOW_TRACKING_URI", gateway.url())]].concat();
+    let program = Program::with_database(&database, &settings);
+    let service = program.serve().await;
 
     let clients = (0..CLIENTS).map(|number| {
         let rng = Rng::for_stream(seed, number);
@@ -57,13 +68,32 @@ async fn load(requests: u64, seed: u64) {
     for line in log.lines() {
         leaks.check_log(line);
     }
-    service.check_files(&tenants, &leaks);
+    check_files(&program.models(), &tenants, &leaks);
     tenants.check_kept_rows(&database, &leaks).await;
 
     println!("{tally:#?}\n{:#?}", leaks.seen());
     tally.assert_every_kind_happened();
     leaks.assert_each_channel_was_read();
     leaks.assert_none();
+}
+
+/// Each tenant's model files hold nothing of another.
+fn check_files(models: &Path, tenants: &Tenants, leaks: &Leaks) {
+    for tenant in tenants.iter() {
+        for file in files(&models.join(tenant.id.to_string())) {
+            let bytes = fs::read(&file).expect("a file");
+            leaks.check(Channel::ModelFile, tenant.index, &bytes, &file.display().to_string());
+        }
+    }
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = vec![];
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
+    }
+    found
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -7,7 +7,7 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::json;
 
 use super::{message, service, settings, tenant, write};
-use crate::support::Service;
+use crate::support::{Program, Service};
 
 const PRICES: &str = "// What a flat costs by its floor.
 MATCH (f:Flat {tenantId: $tenantId})
@@ -121,10 +121,9 @@ fn a_template_without_its_tenant_stops_the_program() {
 
 /// The last line of a `serve` that must end at once; no Neo4j is there, and none is asked.
 fn serve_fails(templates: &str) -> String {
-    let mut serve = std::process::Command::new(env!("CARGO_BIN_EXE_binah-ml"));
-    serve.arg("serve").current_dir(std::env::temp_dir()).env_remove("ENVIRONMENT").env_remove("JWT_SECRET");
-    serve.env("API_PORT", "0").env("NEO4J_URI", "bolt://127.0.0.1:9").env("CYPHER_TEMPLATES_DIR", templates);
-    let output = serve.output().expect("runs");
+    let settings =
+        [("API_PORT", "0"), ("NEO4J_URI", "bolt://127.0.0.1:9"), ("CYPHER_TEMPLATES_DIR", templates)];
+    let output = Program::new(&settings).run(&["serve"]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{said}");
     said.trim_end().lines().last().map(str::to_owned).unwrap_or_default()

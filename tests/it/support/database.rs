@@ -71,6 +71,12 @@ impl TestDatabase {
         run(&self.owner, statements).await;
     }
 
+    /// The one number that a SELECT yields to the owner.
+    pub async fn count(&self, select: &str) -> i64 {
+        let select = sqlx::query_scalar(AssertSqlSafe(select));
+        select.fetch_one(&mut self.owner_connection().await).await.expect("counts")
+    }
+
     pub async fn owner_connection(&self) -> PgConnection {
         connect(&self.owner).await
     }

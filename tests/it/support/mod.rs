@@ -1,23 +1,26 @@
 //! A service of its own for each test: own database, own model folder, port 0, shared servers. Its
 //! end fails the test that leaves something unfinished.
 
+mod client;
 pub mod database;
 pub mod imports;
 mod panics;
+mod program;
 pub mod servers;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, ops::Deref};
 
 use binah_ml::{
     app::App,
-    auth::{TenantId, Tokens, tenant, token::NewToken},
+    auth::{TenantId, tenant},
     config::Config,
     dev::{portfolio::TenantProfile, sample},
     storage::Database,
 };
+pub use client::{Answer, Client};
 pub use database::TestDatabase;
 use metrics_exporter_prometheus::PrometheusBuilder;
-use serde_json::{Value, json};
+pub use program::{Process, Program};
 use tokio::{net::TcpListener, runtime::Handle, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -25,24 +28,14 @@ use uuid::Uuid;
 pub const TENANT_A: &str = "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa";
 pub const TENANT_B: &str = "bbbbbbbb-bbbb-bbbb-bbbb-bbbbbbbbbbbb";
 
-/// A running service.
+/// A running service, and a client of it.
 pub struct Service {
-    pub base: String,
     pub config: Config,
-    tokens: Tokens,
-    http: reqwest::Client,
+    client: Client,
     stop: CancellationToken,
     served: Option<JoinHandle<()>>,
     test_database: TestDatabase,
     _models: tempfile::TempDir,
-}
-
-/// An answer with its parsed body.
-#[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: reqwest::header::HeaderMap,
-    pub body: Value,
 }
 
 impl Service {
@@ -76,10 +69,8 @@ impl Service {
         let stopped = stop.clone().cancelled_owned();
         let served = tokio::spawn(async move { app.serve(listener, stopped).await.expect("serves") });
         Self {
-            base,
-            tokens: Tokens::new(config.token.clone()),
+            client: Client::new(base, &config),
             config,
-            http: reqwest::Client::new(),
             stop,
             served: Some(served),
             test_database,
@@ -108,50 +99,6 @@ impl Service {
     /// A pool of the service's own login.
     pub fn database(&self) -> Database {
         Database::new(&self.config.postgres.service(), &self.config.postgres.pool())
-    }
-
-    pub fn token(&self, tenant_id: &str, role: &str) -> String {
-        let user_id = format!("user-of-{tenant_id}");
-        let new = NewToken { user_id: &user_id, tenant_id, email: "user@example.com", role, expires_in: 600 };
-        self.tokens.mint(&new).expect("mints")
-    }
-
-    pub async fn get(&self, path: &str, tenant_id: &str) -> Answer {
-        let request = self.http.get(format!("{}{path}", self.base));
-        answer(request.bearer_auth(self.token(tenant_id, "user"))).await
-    }
-
-    pub async fn post(&self, path: &str, tenant_id: &str, body: &Value) -> Answer {
-        let request = self.http.post(format!("{}{path}", self.base)).json(body);
-        answer(request.bearer_auth(self.token(tenant_id, "user"))).await
-    }
-
-    /// Any request, in any role.
-    pub async fn send(
-        &self,
-        method: &str,
-        path: &str,
-        tenant_id: &str,
-        role: &str,
-        body: Option<Value>,
-    ) -> Answer {
-        let method = method.parse().expect("a method");
-        let request = self.http.request(method, format!("{}{path}", self.base));
-        let request = request.bearer_auth(self.token(tenant_id, role));
-        answer(if let Some(body) = body { request.json(&body) } else { request }).await
-    }
-
-    /// Trains for a tenant; `more` is laid over the request.
-    pub async fn train(&self, tenant_id: &str, model_type: &str, more: Value) -> Answer {
-        let mut body = json!({ "tenant_id": tenant_id, "model_type": model_type });
-        merge(&mut body, more);
-        self.post("/api/ml/train", tenant_id, &body).await
-    }
-
-    /// Predicts for a tenant.
-    pub async fn predict(&self, tenant_id: &str, model_type: &str, features: Value) -> Answer {
-        let body = json!({ "tenant_id": tenant_id, "model_type": model_type, "features": features });
-        self.post("/api/ml/predict", tenant_id, &body).await
     }
 
     /// Trainings of all tenants that have not ended.
@@ -190,12 +137,25 @@ impl Service {
             .expect("reads")
     }
 
+    /// Asks the service to end, as SIGTERM does, and does not wait.
+    pub fn begin_shutdown(&self) {
+        self.stop.cancel();
+    }
+
     /// Stops the service, waits for its end and looks for what must not be left of it.
     async fn finish(&mut self, served: JoinHandle<()>) {
         self.stop.cancel();
         served.await.expect("serves to the end");
         assert_eq!(self.unfinished_trainings().await, 0, "trainings are left without an end");
         panics::assert_none();
+    }
+}
+
+impl Deref for Service {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
     }
 }
 
@@ -209,33 +169,6 @@ impl Drop for Service {
     }
 }
 
-impl Answer {
-    /// The body of a 200; shows the answer where it is another one.
-    pub fn ok(self) -> Value {
-        assert_eq!(self.status, 200, "{}", self.body);
-        self.body
-    }
-
-    /// The `type`s of a 422's entries.
-    pub fn kinds(&self) -> Vec<&str> {
-        assert_eq!(self.status, 422, "{}", self.body);
-        let entries = self.body["detail"].as_array().expect("a list");
-        entries.iter().map(|entry| entry["type"].as_str().expect("a type")).collect()
-    }
-}
-
-async fn answer(request: reqwest::RequestBuilder) -> Answer {
-    let response = request.send().await.expect("an answer");
-    let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    let text = response.text().await.expect("a body");
-    Answer { status, headers, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) }
-}
-
 pub fn tenant(id: &str) -> TenantId {
     TenantId::trusted(Uuid::try_parse(id).expect("a UUID"))
-}
-
-fn merge(body: &mut Value, more: Value) {
-    let (Value::Object(body), Value::Object(more)) = (body, more) else { panic!("two objects") };
-    body.extend(more);
 }

@@ -1,31 +1,15 @@
 //! Nothing is lost while MLflow is away: each fault of the way to the real server ends in one complete
 //! run and one version, and predictions never notice.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    fs::File,
-    process::{Child, Command},
-    time::Duration,
-};
+use std::{collections::BTreeMap, process::Command};
 
-use binah_ml::{
-    auth::{Tokens, token::NewToken},
-    config::Config,
-};
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
 use serde_json::{Value, json};
-use sqlx::query_scalar;
 use uuid::Uuid;
 
 use super::proxy::{Fault, Proxy};
-use crate::support::{TestDatabase, servers};
+use crate::support::{Process, Program, TestDatabase, servers};
 
 const MODEL_TYPE: &str = "cost_forecasting";
-/// How long a crowded machine may take.
-const PATIENCE: Duration = Duration::from_secs(240);
 const BUSY: Fault = Fault::Answer(500, r#"{"error_code": "INTERNAL_ERROR", "message": "no"}"#);
 const PAGE: Fault = Fault::Answer(200, "<html>please log in</html>");
 const WRONG_HOST: Fault = Fault::Answer(403, "Invalid Host header - possible DNS rebinding attack detected");
@@ -37,140 +21,32 @@ struct World {
     proxy: Proxy,
     database: TestDatabase,
     experiment: String,
-    settings: HashMap<String, String>,
-    folder: tempfile::TempDir,
+    program: Program,
     http: reqwest::Client,
-    tokens: Tokens,
-}
-
-/// The running program.
-struct Program {
-    child: Child,
-    base: String,
 }
 
 impl World {
     async fn new(more: &[(&str, &str)]) -> Self {
         let proxy = Proxy::start(servers::mlflow().await).await;
         let database = TestDatabase::new().await;
-        let folder = tempfile::tempdir().expect("a folder");
         let experiment = format!("outbox-{}", Uuid::new_v4());
-        let deps = std::path::absolute(binah_ml::dev::deps()).expect("a path").display().to_string();
-        let models = folder.path().join("models").display().to_string();
+        let url = proxy.url();
         let own = [
-            ("API_HOST", "127.0.0.1"),
-            ("MLFLOW_TRACKING_URI", &proxy.url()),
+            ("MLFLOW_TRACKING_URI", url.as_str()),
             ("MLFLOW_EXPERIMENT_NAME", &experiment),
             ("MLFLOW_WAIT_SECONDS", "1"),
-            ("MODEL_REGISTRY_PATH", &models),
-            ("DEPS", &deps),
-            ("POSTGRES_MAX_CONNECTIONS", "8"),
         ];
-        let text = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-        let mut settings: HashMap<_, _> = own.iter().chain(more).map(text).collect();
-        database.extend_settings(&mut settings);
-        let tokens = Tokens::new(Config::from_lookup(&|_| None).expect("defaults").token);
-        Self { proxy, database, experiment, settings, folder, http: reqwest::Client::new(), tokens }
+        // Of two of a name the last one holds.
+        let program = Program::with_database(&database, &[&own, more].concat());
+        Self { proxy, database, experiment, program, http: reqwest::Client::new() }
     }
 
-    async fn start(&self) -> Program {
-        self.start_program(env!("CARGO_BIN_EXE_binah-ml")).await
+    async fn until_empty(&self, service: &Process) {
+        service.until("the outbox is empty", async || self.outbox_rows("true").await == 0).await;
     }
 
-    async fn start_program(&self, path: &str) -> Program {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = listener.local_addr().expect("an address").port();
-        drop(listener);
-        let log = File::options().create(true).append(true).open(self.log()).expect("a file");
-        let child = Command::new(path)
-            .arg("serve")
-            .current_dir(self.folder.path())
-            .envs(&self.settings)
-            .env("API_PORT", port.to_string())
-            .stderr(log)
-            .spawn()
-            .expect("starts");
-        let program = Program { child, base: format!("http://127.0.0.1:{port}") };
-        let ready = format!("{}/health/ready", program.base);
-        self.until("the service is ready", async || {
-            self.http.get(&ready).send().await.is_ok_and(|answer| answer.status() == 200)
-        })
-        .await;
-        program
-    }
-
-    fn log(&self) -> std::path::PathBuf {
-        self.folder.path().join("log")
-    }
-
-    /// Waits for what must come.
-    async fn until(&self, what: &str, mut holds: impl AsyncFnMut() -> bool) {
-        let waiting = async {
-            while !holds().await {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        };
-        if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
-            panic!("{what}: {}", std::fs::read_to_string(self.log()).unwrap_or_default());
-        }
-    }
-
-    /// Runs a command of the program; what it prints.
-    fn command(&self, args: &[&str]) -> String {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_binah-ml"));
-        let output =
-            command.args(args).current_dir(self.folder.path()).envs(&self.settings).output().expect("runs");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).expect("text")
-    }
-
-    async fn call(&self, program: &Program, path: &str, tenant: &str, body: Option<Value>) -> Value {
-        let new = NewToken {
-            user_id: "ann",
-            tenant_id: tenant,
-            email: "ann@example.com",
-            role: "user",
-            expires_in: 600,
-        };
-        let url = format!("{}{path}", program.base);
-        let request = match &body {
-            Some(body) => self.http.post(url).json(body),
-            None => self.http.get(url),
-        };
-        let answer = request.bearer_auth(self.tokens.mint(&new).expect("mints")).send().await;
-        let answer = answer.expect("an answer");
-        let status = answer.status();
-        let text = answer.text().await.expect("a body");
-        assert_eq!(status, 200, "{path}: {text}");
-        serde_json::from_str(&text).expect("JSON")
-    }
-
-    async fn train(&self, program: &Program, tenant: &str) -> Value {
-        let row = |i: usize| {
-            let (size, kind) = (i * 37 % 100, if i.is_multiple_of(2) { "a" } else { "b" });
-            json!({"size": size, "kind": kind, "total_cost": 10 + size})
-        };
-        let body = json!({"tenant_id": tenant, "model_type": MODEL_TYPE, "config": {"n_estimators": 5},
-                          "data": (0..60).map(row).collect::<Vec<_>>()});
-        self.call(program, "/api/ml/train", tenant, Some(body)).await
-    }
-
-    async fn predict(&self, program: &Program, tenant: &str) {
-        let body =
-            json!({"tenant_id": tenant, "model_type": MODEL_TYPE, "features": {"size": 10, "kind": "b"}});
-        self.call(program, "/api/ml/predict", tenant, Some(body)).await;
-    }
-
-    async fn owner_count(&self, condition: &'static str) -> i64 {
-        let select = format!("SELECT count(*) FROM tracking_outbox WHERE {condition}");
-        query_scalar(sqlx::AssertSqlSafe(select))
-            .fetch_one(&mut self.database.owner_connection().await)
-            .await
-            .expect("counts")
-    }
-
-    async fn until_empty(&self) {
-        self.until("the outbox is empty", async || self.owner_count("true").await == 0).await;
+    async fn outbox_rows(&self, condition: &str) -> i64 {
+        self.database.count(&format!("SELECT count(*) FROM tracking_outbox WHERE {condition}")).await
     }
 
     /// MLflow itself, past the proxy.
@@ -204,7 +80,7 @@ impl World {
     /// model and job name them. The runs' files with their sizes.
     async fn one_complete_run_each(
         &self,
-        program: &Program,
+        service: &Process,
         tenant: &str,
         trained: &[Value],
     ) -> Vec<BTreeMap<String, u64>> {
@@ -214,7 +90,7 @@ impl World {
         let runs = found["runs"].as_array().expect("runs");
         assert_eq!(runs.len(), trained.len(), "{runs:#?}");
         let path = format!("/api/ml/models/{tenant}/{MODEL_TYPE}/metrics");
-        let shown = self.call(program, &path, tenant, None).await;
+        let shown = service.get(&path, tenant).await.ok();
         let mut all_files = vec![];
         for answer in trained {
             let job = answer["job_id"].as_str().expect("an id");
@@ -257,37 +133,35 @@ impl World {
 
     /// Packs that are still there.
     fn packs(&self) -> usize {
-        let folder = self.folder.path().join("models");
+        let folder = self.program.models();
         let found =
             Command::new("find").arg(folder).args(["-name", "mlflow.pack"]).output().expect("find runs");
         found.stdout.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).count()
     }
 }
 
-impl Program {
-    fn signal(&mut self, signal: Signal) {
-        kill(Pid::from_raw(self.child.id().cast_signed()), signal).expect("signals");
-        tokio::task::block_in_place(|| self.child.wait()).expect("ends");
-    }
+async fn train(service: &Process, tenant: &str) -> Value {
+    let row = |i: usize| {
+        let (size, kind) = (i * 37 % 100, if i.is_multiple_of(2) { "a" } else { "b" });
+        json!({"size": size, "kind": kind, "total_cost": 10 + size})
+    };
+    let rows: Vec<_> = (0..60).map(row).collect();
+    service.train(tenant, MODEL_TYPE, json!({"config": {"n_estimators": 5}, "data": rows})).await.ok()
 }
 
-impl Drop for Program {
-    fn drop(&mut self) {
-        // It has ended already, unless a test failed.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+async fn predict(service: &Process, tenant: &str) {
+    service.predict(tenant, MODEL_TYPE, json!({"size": 10, "kind": "b"})).await.ok();
 }
 
 /// Each fault with its own tenant, one after the other, before one service.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn every_fault_ends_in_one_complete_run() {
     let world = World::new(&[("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")]).await;
-    let mut program = world.start().await;
+    let service = world.program.serve().await;
     let tenant = Uuid::new_v4().to_string();
-    let well = world.train(&program, &tenant).await;
-    world.until_empty().await;
-    let files = world.one_complete_run_each(&program, &tenant, &[well]).await.remove(0);
+    let well = train(&service, &tenant).await;
+    world.until_empty(&service).await;
+    let files = world.one_complete_run_each(&service, &tenant, &[well]).await.remove(0);
     for file in ["model/MLmodel", "model/model.json", "model/model.onnx", "feature_importance.json"] {
         assert!(files.contains_key(file), "{files:?}");
     }
@@ -313,22 +187,22 @@ async fn every_fault_ends_in_one_complete_run() {
             0 => world.proxy.close(),
             times => world.proxy.set(call, fault, times),
         }
-        let trained = world.train(&program, &tenant).await;
-        world.predict(&program, &tenant).await;
+        let trained = train(&service, &tenant).await;
+        predict(&service, &tenant).await;
         if matches!(times, 0 | ALWAYS) {
             assert_eq!(trained["run_id"], "", "{name}: {trained}");
             assert!(trained["message"].as_str().expect("a text").contains("tracking is pending"), "{name}");
         } else {
-            world.until(name, async || world.proxy.faults() > before).await;
+            service.until(name, async || world.proxy.faults() > before).await;
         }
-        world.predict(&program, &tenant).await;
+        predict(&service, &tenant).await;
         world.proxy.heal().await;
-        world.until_empty().await;
-        let found = world.one_complete_run_each(&program, &tenant, &[trained]).await.remove(0);
+        world.until_empty(&service).await;
+        let found = world.one_complete_run_each(&service, &tenant, &[trained]).await.remove(0);
         assert_eq!(found, files, "{name}: the same files with the same sizes");
     }
     assert_eq!(world.packs(), 0, "a complete run leaves no copy");
-    program.signal(Signal::SIGTERM);
+    service.stop().await;
 }
 
 /// The worst moments to die: MLflow has done what it was told, and nobody heard of it.
@@ -341,25 +215,25 @@ async fn a_killed_process_leaves_no_half_run() {
         &["runs/create", "runs/log-batch", "runs/log-inputs", "/feature_importance.json"][..],
         &["runs/set-tag", "model-versions/create", "runs/update"],
     ] {
-        let mut program = world.start().await;
+        let service = world.program.serve().await;
         for call in calls {
             let before = world.proxy.faults();
             world.proxy.set(call, Fault::HoldAnswer, 1);
-            let answer = world.train(&program, &tenant).await;
+            let answer = train(&service, &tenant).await;
             assert_eq!(answer["run_id"], "", "{call}: {answer}");
             trained.push(answer);
-            world.until(call, async || world.proxy.faults() > before).await;
-            world.predict(&program, &tenant).await;
+            service.until(call, async || world.proxy.faults() > before).await;
+            predict(&service, &tenant).await;
         }
-        program.signal(Signal::SIGKILL);
+        service.kill().await;
         // Those that are there belong to the dead until their leases run out.
         world.database.as_owner("UPDATE tracking_outbox SET lease_until = now() + interval '1 hour'").await;
     }
-    assert_eq!(world.owner_count("state = 'pending'").await, trained.len() as i64);
-    let program = world.start().await;
+    assert_eq!(world.outbox_rows("state = 'pending'").await, trained.len() as i64);
+    let service = world.program.serve().await;
     world.database.as_owner("UPDATE tracking_outbox SET lease_until = now()").await;
-    world.until_empty().await;
-    let files = world.one_complete_run_each(&program, &tenant, &trained).await;
+    world.until_empty(&service).await;
+    let files = world.one_complete_run_each(&service, &tenant, &trained).await;
     assert!(files.iter().all(|of_run| of_run.keys().eq(files[0].keys())), "{files:?}");
     assert_eq!(world.packs(), 0);
 }
@@ -367,46 +241,43 @@ async fn a_killed_process_leaves_no_half_run() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_refused_run_is_parked_until_somebody_says_otherwise() {
     let world = World::new(&[]).await;
-    let mut program = world.start().await;
+    let service = world.program.serve().await;
     let tenant = Uuid::new_v4().to_string();
     world.proxy.set("runs/log-batch", REFUSAL, ALWAYS);
-    let trained = world.train(&program, &tenant).await;
-    world.until("parked", async || world.owner_count("state = 'parked'").await == 1).await;
-    let listed = world.command(&["tracking", "list"]);
+    let trained = train(&service, &tenant).await;
+    service.until("parked", async || world.outbox_rows("state = 'parked'").await == 1).await;
+    let listed = world.program.prints(&["tracking", "list"]);
     let row = listed.lines().nth(1).expect("a row");
     let model = trained["model_id"].as_str().expect("an id");
     for word in ["parked", &tenant, model, "values", "INVALID_PARAMETER_VALUE"] {
         assert!(row.contains(word), "{word}: {row}");
     }
-    let metrics = || async {
-        let answer = world.http.get(format!("{}/metrics", program.base)).send().await.expect("an answer");
-        answer.text().await.expect("a body")
-    };
     let parked = r#"binah_tracking_outbox_rows{state="parked"} 1"#;
-    world.until("the metric", async || metrics().await.contains(parked)).await;
+    let metrics = async || service.public("/metrics").await.expect("metrics");
+    service.until("the metric", async || metrics().await.contains(parked)).await;
 
     world.proxy.heal().await;
-    assert_eq!(world.command(&["tracking", "retry"]), "1 parked run is pending again\n");
-    world.until_empty().await;
-    world.one_complete_run_each(&program, &tenant, &[trained]).await;
-    program.signal(Signal::SIGTERM);
+    assert_eq!(world.program.prints(&["tracking", "retry"]), "1 parked run is pending again\n");
+    world.until_empty(&service).await;
+    world.one_complete_run_each(&service, &tenant, &[trained]).await;
+    service.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_attempt_that_lost_its_row_changes_nothing() {
     let world = World::new(&[]).await;
-    let mut program = world.start().await;
+    let service = world.program.serve().await;
     world.proxy.set("runs/set-tag", Fault::HoldAnswer, 1);
-    world.train(&program, &Uuid::new_v4().to_string()).await;
-    world.until("held", async || world.proxy.faults() == 1).await;
+    train(&service, &Uuid::new_v4().to_string()).await;
+    service.until("held", async || world.proxy.faults() == 1).await;
     // As another process's worker would after the lease.
     let claim = "UPDATE tracking_outbox SET fence = fence + 1, attempts = attempts + 1, lease_until = now() + interval '1 hour'";
     world.database.as_owner(claim).await;
     // The attempt is called off, and gives back what is no longer its own.
-    program.signal(Signal::SIGTERM);
+    service.stop().await;
     let untouched =
         "attempts = 2 AND fence = 2 AND lease_until > now() AND step = 'describe' AND run_id <> ''";
-    assert_eq!(world.owner_count(untouched).await, 1);
+    assert_eq!(world.outbox_rows(untouched).await, 1);
 }
 
 /// `cargo test --test it tracking::outbox::what_a_training_waits -- --ignored --nocapture`; `BINAH_ML` names
@@ -415,22 +286,24 @@ async fn an_attempt_that_lost_its_row_changes_nothing() {
 #[ignore = "a measurement"]
 #[expect(clippy::print_stdout, reason = "the figures of a run")]
 async fn what_a_training_waits() {
-    let world =
-        World::new(&[("MLFLOW_WAIT_SECONDS", "60"), ("MLFLOW_TRACKING_URI", servers::mlflow().await)]).await;
-    let path = std::env::var("BINAH_ML").unwrap_or(env!("CARGO_BIN_EXE_binah-ml").to_owned());
-    let mut program = world.start_program(&path).await;
+    let direct = [("MLFLOW_WAIT_SECONDS", "60"), ("MLFLOW_TRACKING_URI", servers::mlflow().await)];
+    let mut world = World::new(&direct).await;
+    if let Some(binary) = std::env::var_os("BINAH_ML") {
+        world.program.binary = binary.into();
+    }
+    let service = world.program.serve().await;
     let tenant = Uuid::new_v4().to_string();
     let mut seconds = vec![];
     for _ in 0..30 {
         let started = std::time::Instant::now();
-        world.train(&program, &tenant).await;
+        train(&service, &tenant).await;
         seconds.push(started.elapsed().as_secs_f64());
     }
     seconds.sort_by(f64::total_cmp);
     println!("a training, p50: {:.0} ms, p90: {:.0} ms", seconds[15] * 1e3, seconds[27] * 1e3);
-    let metrics = world.http.get(format!("{}/metrics", program.base)).send().await.expect("an answer");
-    for line in metrics.text().await.expect("a body").lines().filter(|line| line.contains("binah_tracking")) {
+    let metrics = service.public("/metrics").await.expect("metrics");
+    for line in metrics.lines().filter(|line| line.contains("binah_tracking")) {
         println!("{line}");
     }
-    program.signal(Signal::SIGTERM);
+    service.stop().await;
 }
