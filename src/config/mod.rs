@@ -22,6 +22,7 @@ use settings::Settings;
 use crate::{
     auth::{TenantId, TokenConfig},
     jobs::Limits,
+    schedule::{Cron, Zone},
     storage::{Login, SslMode},
 };
 
@@ -172,10 +173,14 @@ pub enum PromotionPolicy {
 /// Regular retraining.
 #[derive(Debug, Clone)]
 pub struct RetrainConfig {
-    /// Whether it is on.
+    /// Whether models without a schedule of their own are retrained.
     pub enabled: bool,
-    /// Five-field cron expression.
-    pub schedule: String,
+    /// When.
+    pub cron: Cron,
+    /// Longest offset of a tenant's model type from the times of a cron expression.
+    pub jitter: Duration,
+    /// Time between two counts of the records, where new ones lead to a retraining.
+    pub check: Duration,
 }
 
 /// What is logged.
@@ -229,10 +234,7 @@ impl Config {
             model_cache_bytes: settings.parse("MODEL_CACHE_BYTES", 512 << 20)?,
             training: training(&settings)?,
             promotion: promotion(&settings)?,
-            retrain: RetrainConfig {
-                enabled: settings.flag("AUTO_RETRAIN", false)?,
-                schedule: schedule(&settings)?,
-            },
+            retrain: retrain(&settings)?,
             xgboost_lib: settings.get("XGBOOST_LIB").map(PathBuf::from),
             log: LogConfig {
                 level: log_level(&settings)?,
@@ -370,12 +372,17 @@ fn promotion(settings: &Settings<'_>) -> Result<PromotionConfig, ConfigError> {
     Ok(PromotionConfig { policy, margin })
 }
 
-fn schedule(settings: &Settings<'_>) -> Result<String, ConfigError> {
-    let schedule = settings.text("RETRAIN_SCHEDULE", "0 2 * * *");
-    if schedule.split_whitespace().count() == 5 {
-        return Ok(schedule);
-    }
-    Err(ConfigError::new("RETRAIN_SCHEDULE", format!("'{schedule}' is no five-field cron expression")))
+fn retrain(settings: &Settings<'_>) -> Result<RetrainConfig, ConfigError> {
+    let refused = |name| move |problem: String| ConfigError::new(name, format!("is no good: {problem}"));
+    let zone =
+        Zone::parse(&settings.text("RETRAIN_TIME_ZONE", "UTC")).map_err(refused("RETRAIN_TIME_ZONE"))?;
+    let cron = Cron::parse(&settings.text("RETRAIN_SCHEDULE", "0 2 * * *"), zone);
+    Ok(RetrainConfig {
+        enabled: settings.flag("AUTO_RETRAIN", false)?,
+        cron: cron.map_err(refused("RETRAIN_SCHEDULE"))?,
+        jitter: Duration::from_secs(settings.parse::<u32>("RETRAIN_JITTER_SECONDS", 900)?.into()),
+        check: Duration::from_secs(settings.positive("RETRAIN_CHECK_SECONDS", 60)? as u64),
+    })
 }
 
 /// Python's level names work as well as ours.

@@ -70,6 +70,10 @@ fn a_bad_value_names_its_setting() {
         ("ENVIRONMENT", "prod"),
         ("AUTO_RETRAIN", "maybe"),
         ("RETRAIN_SCHEDULE", "daily"),
+        ("RETRAIN_SCHEDULE", "0 24 * * *"),
+        ("RETRAIN_TIME_ZONE", "Berlin"),
+        ("RETRAIN_JITTER_SECONDS", "-1"),
+        ("RETRAIN_CHECK_SECONDS", "0"),
         ("MLFLOW_TRACKING_URI", "./mlruns"),
         ("MLFLOW_MODEL_NAME", "{model_type}"),
         ("MLFLOW_MODEL_NAME", "{tenant_id}"),
@@ -162,4 +166,24 @@ fn promotion_is_by_the_metric_unless_it_is_not() {
             "PROMOTION_MARGIN must be a share from 0 to below 1"
         );
     }
+}
+
+#[test]
+fn retraining_is_at_two_in_the_night_of_its_time_zone() {
+    let retrain = |settings: &[(&str, &str)]| config(settings).expect("valid").retrain;
+    let default = retrain(&[]);
+    assert_eq!((default.enabled, default.cron.to_string()), (false, "0 2 * * * UTC".to_owned()));
+    assert_eq!((default.jitter.as_secs(), default.check.as_secs()), (900, 60));
+    let own = retrain(&[
+        ("AUTO_RETRAIN", "true"),
+        ("RETRAIN_SCHEDULE", "30 4 * * SUN"),
+        ("RETRAIN_TIME_ZONE", "Asia/Tokyo"),
+        ("RETRAIN_JITTER_SECONDS", "0"),
+    ]);
+    assert_eq!((own.enabled, own.cron.to_string()), (true, "30 4 * * SUN Asia/Tokyo".to_owned()));
+    assert_eq!(own.jitter.as_secs(), 0);
+    assert_eq!(
+        refusal(&[("RETRAIN_SCHEDULE", "0 24 * * *")]),
+        "RETRAIN_SCHEDULE is no good: '0 24 * * *': '24' is no hour of a cron expression"
+    );
 }

@@ -46,6 +46,10 @@ const TENANT: &str = "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa";
         models::alias::remove,
         models::rollback::rollback,
         models::deprecate::deprecate,
+        models::schedule::get::get,
+        models::schedule::set::set,
+        models::schedule::reset::reset,
+        models::schedule::list::list,
     ),
     components(schemas(Fault, Faults)),
     modifiers(&Bearer)

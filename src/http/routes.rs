@@ -66,7 +66,7 @@ const POST: &[&str] = &["POST"];
 const PAGE: &[&str] = &["GET", "HEAD"];
 
 #[rustfmt::skip]
-static ROUTES: [Route; 25] = [
+static ROUTES: [Route; 27] = [
     Route { path: "/",                       methods: GET,  access: Public, served: Always,      handler: || any(root::root) },
     Route { path: "/health",                 methods: GET,  access: Public, served: Always,      handler: || any(health::health) },
     Route { path: "/health/live",            methods: GET,  access: Public, served: Always,      handler: || any(live::live) },
@@ -101,6 +101,9 @@ static ROUTES: [Route; 25] = [
                                                                                                  handler: || put(models::alias::set).delete(models::alias::remove) },
     Route { path: "/api/ml/models/{model_type}/rollback", methods: POST, access: Token, served: Always,
                                                                                                  handler: || any(models::rollback::rollback) },
+    Route { path: "/api/ml/models/{model_type}/schedule", methods: &["GET", "PUT", "DELETE"], access: Token, served: Always,
+                                                                                                 handler: || get(models::schedule::get::get).put(models::schedule::set::set).delete(models::schedule::reset::reset) },
+    Route { path: "/api/ml/schedules",       methods: GET,  access: Token,  served: Always,      handler: || any(models::schedule::list::list) },
 ];
 
 /// The routes that a service with these settings has.

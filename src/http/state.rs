@@ -18,6 +18,7 @@ use crate::{
     inference::Predictor,
     lifecycle::Lifecycle,
     registry::Registry,
+    schedule::Schedules,
     training::Submitter,
 };
 
@@ -39,6 +40,8 @@ pub struct Services {
     pub registry: Registry,
     /// Changes to versions.
     pub lifecycle: Lifecycle,
+    /// When models are retrained.
+    pub schedules: Schedules,
     /// Who is told how jobs go on.
     pub streams: Streams,
     /// Whether this replica should get requests.

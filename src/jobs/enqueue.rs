@@ -119,6 +119,25 @@ impl Jobs {
         Ok(Enqueued { id, created: true })
     }
 
+    /// The job of the open scope's tenant that has this idempotency key and comes from there, whatever its
+    /// request.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn with_key(&self, key: &str, origin: Origin) -> Result<Option<Uuid>> {
+        let mut transaction = self.database.tenant_snapshot("job_with_key").await?;
+        let id = query_scalar(
+            "SELECT id FROM training_jobs WHERE tenant_id = $1 AND idempotency_key = $2 AND origin = $3",
+        )
+        .bind(transaction.tenant().uuid())
+        .bind(key)
+        .bind(origin.name())
+        .fetch_optional(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(id)
+    }
+
     /// Queued jobs of all tenants, counted up to the limit.
     async fn check_total(&self) -> Result<()> {
         let limit = i64::try_from(self.limits.queued).unwrap_or(i64::MAX);

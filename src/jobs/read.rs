@@ -6,7 +6,11 @@ use sqlx::{AssertSqlSafe, FromRow, query_as, query_scalar, types::Json};
 use uuid::Uuid;
 
 use super::{JobState, Jobs, Progress};
-use crate::{Error, Result, catalog::ModelType, storage::TenantTransaction};
+use crate::{
+    Error, Result,
+    catalog::ModelType,
+    storage::{TenantTransaction, Worker},
+};
 
 const COLUMNS: &str = "j.id, j.model_type, j.status, j.origin, j.priority, j.attempts, j.revision, j.user_id, j.request,
     j.hyperparameters, j.validation_split::float8 AS validation_split, j.training_data_query, j.created_at, j.started_at,
@@ -183,6 +187,22 @@ impl Jobs {
             .await?;
         transaction.commit().await?;
         row.map(Job::from).ok_or_else(not_found)
+    }
+
+    /// Those of the jobs, of any tenants, that have not ended.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn unfinished(&self, ids: &[Uuid]) -> Result<Vec<Uuid>> {
+        let mut transaction = self.database.worker_transaction(Worker::Training, "job_unfinished").await?;
+        let unfinished = query_scalar(
+            "SELECT id FROM training_jobs WHERE id = ANY($1) AND status IN ('queued', 'training')",
+        )
+        .bind(ids)
+        .fetch_all(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(unfinished)
     }
 
     /// At most `limit` jobs of the tenant behind `after`, from the newest.

@@ -3,6 +3,7 @@
 //! [`Submitter`] queues what a caller asks for and waits for its end; a [`Worker`], of this process or another, takes
 //! it from the queue and lets [`Trainer`] do it.
 
+mod again;
 pub mod control;
 pub mod evaluate;
 pub mod fit;
@@ -22,6 +23,7 @@ pub mod trainer;
 mod watch;
 pub mod worker;
 
+pub use again::Again;
 pub use outcome::{Decision, KeptError, KeptOutcome, TrainOutcome};
 pub use pool::TrainingPool;
 pub use request::{SplitKind, SubmitOptions, TrainRequest};

@@ -35,6 +35,7 @@ use crate::{
     jobs::{Claim, JobFile, Stage},
     outbox::Outgoing,
     registry::{ModelRecord, NewModel, Outcome, Verdict},
+    storage::records::Mark,
     tracking::{Flavor, PackedRun},
 };
 
@@ -161,14 +162,14 @@ impl Trainer {
         if let Some(size) = loaded.size() {
             memory.grow(task.peak_bytes(size), task.model_type)?;
         }
-        let seconds_read = stopwatch.lap();
+        let (seconds_read, records) = (stopwatch.lap(), loaded.records);
         let champion = self.champion(&task).await?;
         let known_digest = newest.as_ref().and_then(|newest| newest.data_digest.clone());
         let rows = Rows { request, loaded, memory };
         let fitted = self.fit(&task, rows, champion.clone(), known_digest, control).await?;
         let mut trained = match (fitted, newest) {
             (Some(trained), _) => trained,
-            (None, Some(newest)) => return self.leave_unchanged(&task, &newest).await,
+            (None, Some(newest)) => return self.leave_unchanged(&task, &newest, records).await,
             (None, None) => return Err(Error::internal("rows are the same as those of no version")),
         };
         trained.seconds.read = seconds_read;
@@ -190,7 +191,7 @@ impl Trainer {
     }
 
     /// Completes a retraining whose rows are those of the newest version.
-    async fn leave_unchanged(&self, task: &Task, newest: &ModelRecord) -> Result<()> {
+    async fn leave_unchanged(&self, task: &Task, newest: &ModelRecord, records: Option<Mark>) -> Result<()> {
         let model_version = newest.version_label();
         let message = format!(
             "The rows of {} are those of {model_version}: nothing to learn, no new version",
@@ -213,6 +214,7 @@ impl Trainer {
             message,
             warnings: vec![],
             unchanged: true,
+            records,
         };
         let (metrics, outcome) = (Value::Object(metrics), json!(kept));
         self.rooms.jobs.complete_without_model(&task.claim, newest.id, &metrics, &outcome).await
@@ -409,5 +411,6 @@ fn kept_outcome(task: &Task, trained: &Trained, record: &ModelRecord, verdict: &
         promotion: Decision::new(&record.version_label(), verdict),
         warnings: warnings.chain(report::not_served(record, verdict)).collect(),
         unchanged: false,
+        records: trained.origin.records,
     }
 }

@@ -17,6 +17,7 @@ mod process;
 #[path = "../python/mod.rs"]
 mod python;
 mod run_report;
+mod schedule;
 mod storage;
 mod support;
 mod tenant_query;

@@ -30,6 +30,11 @@ impl Violation {
         Self { kind, msg: msg.into(), ctx: None }
     }
 
+    /// A rule of ours, in the way in which pydantic reports those of its users.
+    pub(in crate::http) fn own(problem: impl std::fmt::Display) -> Self {
+        Self::new("value_error", format!("Value error, {problem}"))
+    }
+
     fn with_ctx(mut self, ctx: Value) -> Self {
         self.ctx = Some(ctx);
         self
@@ -136,6 +141,17 @@ impl Fields {
         (self.errors.len() == errors_before).then_some(rows)
     }
 
+    /// Notes what is wrong with a field beside others.
+    pub(in crate::http) fn fault(&mut self, name: &'static str, violation: Violation) {
+        let input = self.object.get(name).map(echo).unwrap_or_default();
+        self.errors.push(violation.at(&["body", name], input));
+    }
+
+    /// Whether a field is there and not null.
+    pub(in crate::http) fn has(&self, name: &str) -> bool {
+        self.object.get(name).is_some_and(|value| !value.is_null())
+    }
+
     /// Notes that a field must not be there.
     pub(in crate::http) fn refuse(&mut self, name: &'static str, msg: &str) {
         let input = self.object.get(name).map(echo).unwrap_or_default();
@@ -180,7 +196,7 @@ pub(in crate::http) fn version(value: &Value) -> Parsed<VersionSelector> {
 /// A name for a version.
 pub(in crate::http) fn alias(value: &Value) -> Parsed<Alias> {
     let alias = value.as_str().and_then(Alias::parse);
-    alias.ok_or_else(|| Violation::new("value_error", format!("Value error, an alias is {}", Alias::RULE)))
+    alias.ok_or_else(|| Violation::own(format_args!("an alias is {}", Alias::RULE)))
 }
 
 /// State of a version.
@@ -235,7 +251,7 @@ pub(in crate::http) fn job_position(value: &Value) -> Parsed<jobs::Position> {
 }
 
 fn not_a_cursor() -> Violation {
-    Violation::new("value_error", "Value error, a cursor is the next_cursor of an answer")
+    Violation::own("a cursor is the next_cursor of an answer")
 }
 
 /// How rows are held out.
@@ -245,7 +261,8 @@ pub(in crate::http) fn split(value: &Value) -> Parsed<SplitKind> {
     known.ok_or_else(|| literal_error(&kinds.map(SplitKind::name)))
 }
 
-fn literal_error(names: &[&str]) -> Violation {
+/// None of the names.
+pub(in crate::http) fn literal_error(names: &[&str]) -> Violation {
     let quoted: Vec<_> = names.iter().map(|name| format!("'{name}'")).collect();
     let expected = match quoted.split_last() {
         Some((last, [])) => last.clone(),

@@ -175,7 +175,10 @@ async fn changes_to_versions_are_for_administrators() {
             );
         }
     }
-    assert_eq!(changes, 4, "an alias set or taken away, a rollback, a deprecation");
+    assert_eq!(
+        changes, 6,
+        "an alias set or taken away, a rollback, a deprecation, a schedule set or taken away"
+    );
 }
 
 #[tokio::test]
@@ -185,6 +188,7 @@ async fn a_token_without_a_tenant_has_no_models() {
         "GET /api/ml/models",
         "GET /api/ml/models/roi_prediction/versions",
         "POST /api/ml/models/x/rollback",
+        "GET /api/ml/schedules",
         "GET /api/ml/jobs",
         "GET /api/ml/jobs/x",
         "DELETE /api/ml/jobs/x",

@@ -1,11 +1,12 @@
-//! Versions: their lists, one with all that is known of it, two side by side, and what administrators
-//! do to them. Wire types that these handlers share.
+//! Versions: their lists, one with all that is known of it, two side by side, when new ones are trained by
+//! themselves, and what administrators do to them. Wire types that these handlers share.
 
 pub(in crate::http) mod alias;
 pub(in crate::http) mod compare;
 pub(in crate::http) mod deprecate;
 pub(in crate::http) mod list;
 pub(in crate::http) mod rollback;
+pub(in crate::http) mod schedule;
 pub(in crate::http) mod version;
 
 use serde::Serialize;
