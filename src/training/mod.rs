@@ -19,6 +19,7 @@ pub mod source;
 pub mod split;
 mod stages;
 pub mod submit;
+mod task;
 pub mod trainer;
 mod watch;
 pub mod worker;

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{
     evaluate::Evaluation,
-    trainer::{Task, Trained},
+    task::{Task, Trained},
 };
 pub use pictures::pictures;
 

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::{Map, Value};
 
 use super::{
-    super::trainer::{Task, Trained},
+    super::task::{Task, Trained},
     peak_memory,
 };
 use crate::{
