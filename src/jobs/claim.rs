@@ -4,12 +4,12 @@ use serde_json::Value;
 use sqlx::{FromRow, query, query_as, query_scalar};
 use uuid::Uuid;
 
-use super::Jobs;
+use super::{ANSWER, Jobs};
 use crate::{
     Error, Result,
     auth::TenantId,
     catalog::ModelType,
-    storage::{Worker, WorkerTransaction, interval},
+    storage::{Worker, WorkerTransaction, in_time, interval},
 };
 
 /// Key of the advisory lock under which all claims are made, one after the other.
@@ -51,6 +51,10 @@ impl Jobs {
     /// # Errors
     /// Those of the database.
     pub async fn claim(&self, worker: &str) -> Result<Option<Claim>> {
+        in_time(ANSWER, self.claim_next(worker)).await
+    }
+
+    async fn claim_next(&self, worker: &str) -> Result<Option<Claim>> {
         let mut transaction = self.database.worker_transaction(Worker::Training, "job_claim").await?;
         // A statement of its own: the next ones see what the claim before this one has done.
         query("SELECT pg_advisory_xact_lock($1)").bind(CLAIM_LOCK).execute(&mut *transaction).await?;
@@ -95,7 +99,10 @@ impl Jobs {
         tenant: Uuid,
         worker: &str,
     ) -> Result<Option<Claim>> {
-        // A row that somebody else changes right now, such as by a cancellation, is passed over.
+        // A row that somebody else changes right now, such as by a cancellation, is passed over. A type that only
+        // newer processes know, while they are rolled out, is left to them. The transaction began before the wait
+        // for the lock: `now()` is older than a job that was handed back meanwhile.
+        let known: Vec<&str> = ModelType::all().map(|model_type| model_type.name).collect();
         let claimed: Option<Claimed> = query_as(
             "UPDATE training_jobs
                 SET status = 'training', fence = fence + 1, attempts = attempts + 1, worker = $3,
@@ -103,7 +110,8 @@ impl Jobs {
                     started_at = coalesce(started_at, now()), updated_at = now(), revision = revision + 1
               WHERE id = (
                     SELECT id FROM training_jobs j
-                     WHERE tenant_id = $1 AND status = 'queued' AND request IS NOT NULL AND run_at <= now()
+                     WHERE tenant_id = $1 AND status = 'queued' AND request IS NOT NULL
+                       AND run_at <= clock_timestamp() AND model_type = ANY($4)
                        AND NOT EXISTS (SELECT FROM training_jobs r
                                         WHERE r.tenant_id = $1 AND r.model_type = j.model_type
                                           AND r.status = 'training' AND r.request IS NOT NULL)
@@ -113,6 +121,7 @@ impl Jobs {
         .bind(tenant)
         .bind(interval(self.limits.lease))
         .bind(worker)
+        .bind(known)
         .fetch_optional(&mut **transaction)
         .await?;
         claimed.map(|claimed| claimed.into_claim(TenantId::trusted(tenant))).transpose()

@@ -1,10 +1,18 @@
 //! Bytes that a job needs until it has ended.
 
+use std::time::Duration;
+
 use sqlx::{query, query_scalar};
 use uuid::Uuid;
 
 use super::{Claim, Jobs};
-use crate::{Result, storage::TenantTransaction};
+use crate::{
+    Result,
+    storage::{TenantTransaction, in_time},
+};
+
+/// How long a file may take; it may have hundreds of megabytes.
+const TRANSFER: Duration = Duration::from_secs(60);
 
 /// Which bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +63,10 @@ impl Jobs {
     /// # Errors
     /// Those of the database.
     pub async fn read_file(&self, claim: &Claim, file: JobFile) -> Result<Option<Vec<u8>>> {
+        in_time(TRANSFER, self.bytes_of(claim, file)).await
+    }
+
+    async fn bytes_of(&self, claim: &Claim, file: JobFile) -> Result<Option<Vec<u8>>> {
         let mut transaction = self.database.tenant_snapshot("job_file_read").await?;
         let bytes = query_scalar(
             "SELECT bytes FROM training_job_files WHERE tenant_id = $1 AND job_id = $2 AND name = $3",
@@ -73,6 +85,10 @@ impl Jobs {
     /// # Errors
     /// Those of the database.
     pub async fn write_checkpoint(&self, claim: &Claim, bytes: &[u8]) -> Result<bool> {
+        in_time(TRANSFER, self.replace_checkpoint(claim, bytes)).await
+    }
+
+    async fn replace_checkpoint(&self, claim: &Claim, bytes: &[u8]) -> Result<bool> {
         let mut transaction = self.database.tenant_transaction("job_checkpoint").await?;
         // The lock keeps the job from ending between the look and the write.
         let written = query(

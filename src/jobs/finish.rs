@@ -6,10 +6,10 @@ use serde_json::Value;
 use sqlx::{query, query_scalar};
 use uuid::Uuid;
 
-use super::{Claim, JobState, Jobs, files, signals};
+use super::{ANSWER, Claim, JobState, Jobs, files, signals};
 use crate::{
     Error, Result,
-    storage::{TenantTransaction, interval, storable, storable_text},
+    storage::{TenantTransaction, in_time, interval, storable, storable_text},
 };
 
 /// Mean pause before the second attempt; it doubles with each further one.
@@ -62,7 +62,7 @@ pub(crate) async fn complete(
     .await?;
     if completed.rows_affected() == 1 {
         files::remove(transaction, claim.job_id).await?;
-        return signals::job_changed(transaction, claim.job_id).await;
+        return signals::job_ended(transaction, claim.job_id).await;
     }
     let cancelled: Option<bool> = query_scalar(
         "SELECT cancel_requested_at IS NOT NULL FROM training_jobs WHERE id = $1 AND tenant_id = $2 AND fence = $3
@@ -99,7 +99,7 @@ impl Jobs {
     /// # Errors
     /// Those of the database.
     pub async fn fail(&self, claim: &Claim, message: &str, error: &Value) -> Result<bool> {
-        self.end(claim, JobState::Failed, Some((message, error))).await
+        in_time(ANSWER, self.end(claim, JobState::Failed, Some((message, error)))).await
     }
 
     /// Ends a claimed job as cancelled; false if the claim does not hold any more.
@@ -107,7 +107,7 @@ impl Jobs {
     /// # Errors
     /// Those of the database.
     pub async fn cancelled(&self, claim: &Claim) -> Result<bool> {
-        self.end(claim, JobState::Cancelled, None).await
+        in_time(ANSWER, self.end(claim, JobState::Cancelled, None)).await
     }
 
     async fn end(&self, claim: &Claim, state: JobState, error: Option<(&str, &Value)>) -> Result<bool> {
@@ -129,7 +129,7 @@ impl Jobs {
         let ours = ended.rows_affected() == 1;
         if ours {
             files::remove(&mut transaction, claim.job_id).await?;
-            signals::job_changed(&mut transaction, claim.job_id).await?;
+            signals::job_ended(&mut transaction, claim.job_id).await?;
         }
         transaction.commit().await?;
         Ok(ours)
@@ -141,6 +141,11 @@ impl Jobs {
     /// # Errors
     /// Those of the database; the job is then taken over when its lease ends.
     pub async fn release(&self, claim: &Claim, retry: Retry) -> Result<bool> {
+        let released = in_time(ANSWER, self.give_back(claim, retry)).await?;
+        if released { Ok(true) } else { self.cancelled(claim).await }
+    }
+
+    async fn give_back(&self, claim: &Claim, retry: Retry) -> Result<bool> {
         let (pause, counts) = match retry {
             Retry::HandedBack => (Duration::ZERO, false),
             Retry::AfterPause => (pause(claim.attempt), true),
@@ -165,7 +170,7 @@ impl Jobs {
             signals::job_queued(&mut transaction, claim.job_id).await?;
         }
         transaction.commit().await?;
-        if ours { Ok(true) } else { self.cancelled(claim).await }
+        Ok(ours)
     }
 }
 

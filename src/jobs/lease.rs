@@ -5,7 +5,10 @@ use serde_json::{Map, Value, json};
 use sqlx::query_scalar;
 
 use super::{Claim, JobState, Jobs, signals};
-use crate::{Result, storage::interval};
+use crate::{
+    Result,
+    storage::{in_time, interval},
+};
 
 /// How far a training is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -65,6 +68,11 @@ impl Jobs {
     /// # Errors
     /// Those of the database; the lease then holds as long as it held before.
     pub async fn beat(&self, claim: &Claim, progress: Option<&Progress>) -> Result<Beat> {
+        // In time for another one, over another connection.
+        in_time(self.limits.lease / 3, self.prolong(claim, progress)).await
+    }
+
+    async fn prolong(&self, claim: &Claim, progress: Option<&Progress>) -> Result<Beat> {
         let mut transaction = self.database.tenant_transaction("job_beat").await?;
         let cancel: Option<bool> = query_scalar(
             "UPDATE training_jobs

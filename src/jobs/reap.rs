@@ -6,8 +6,12 @@ use sqlx::query_as;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{JobState, Jobs, signals};
-use crate::{Error, Result, auth::TenantId, storage::Worker};
+use super::{ANSWER, JobState, Jobs, signals};
+use crate::{
+    Error, Result,
+    auth::TenantId,
+    storage::{Worker, in_time},
+};
 
 /// A job that was taken from its worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,18 +37,29 @@ const LOOK: Duration = Duration::from_secs(1);
 impl Jobs {
     /// Takes lost jobs from their workers until `stop`.
     pub async fn watch_leases(&self, stop: CancellationToken) {
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(LOOK) => {}
-            }
-            match self.reap().await {
-                Ok(reaped) => reaped.iter().for_each(Reaped::tell),
-                Err(error) => {
-                    tracing::debug!(error = &error as &dyn std::error::Error, "leases cannot be watched")
+        let watch = async {
+            loop {
+                tokio::time::sleep(LOOK).await;
+                match self.reap().await {
+                    Ok(reaped) => reaped.iter().for_each(Reaped::tell),
+                    Err(error) => self.wait_out(&error).await,
                 }
             }
+        };
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = watch => {}
         }
+    }
+
+    /// Until the database is back, and then for a lease: while it was away no worker could prolong one, and they are
+    /// as well as this process.
+    async fn wait_out(&self, error: &Error) {
+        tracing::debug!(error = error as &dyn std::error::Error, "leases cannot be watched");
+        while self.database.ping().await.is_err() {
+            tokio::time::sleep(LOOK).await;
+        }
+        tokio::time::sleep(self.limits.lease).await;
     }
 
     /// Takes every job whose lease has run out from its worker, of all tenants. Any number of processes may do so.
@@ -52,6 +67,10 @@ impl Jobs {
     /// # Errors
     /// Those of the database.
     pub async fn reap(&self) -> Result<Vec<Reaped>> {
+        in_time(ANSWER, self.take_lost()).await
+    }
+
+    async fn take_lost(&self) -> Result<Vec<Reaped>> {
         let given_up = Error::Abandoned { attempts: self.limits.attempts };
         let mut transaction = self.database.worker_transaction(Worker::Training, "job_reap").await?;
         // The first loss may be anybody's: a process that was killed. Later ones may be the job's own doing.

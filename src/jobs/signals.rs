@@ -79,6 +79,12 @@ pub(super) async fn job_queued(transaction: &mut sqlx::PgConnection, job_id: Uui
     job_changed(transaction, job_id).await
 }
 
+/// Tells everybody, once the transaction is committed, that a running job has ended: the next one of its tenant
+/// may run.
+pub(super) async fn job_ended(transaction: &mut sqlx::PgConnection, job_id: Uuid) -> Result<()> {
+    job_queued(transaction, job_id).await
+}
+
 /// Tells everybody, once the transaction is committed, that a job is not as it was.
 pub(crate) async fn job_changed(transaction: &mut sqlx::PgConnection, job_id: Uuid) -> Result<()> {
     notify(transaction, CHANGED, &job_id.to_string()).await

@@ -1,5 +1,7 @@
 //! Making a fitted model a version.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use serde_json::{Value, json};
 use sqlx::{query, query_scalar, types::Json};
@@ -23,8 +25,11 @@ use crate::{
         pack::{PACK_FILE, Pack},
         row,
     },
-    storage::{TenantTransaction, storable, storable_text},
+    storage::{TenantTransaction, in_time, storable, storable_text},
 };
+
+/// How long the database may take for the rows, or for the commit.
+const ANSWER: Duration = Duration::from_secs(60);
 
 /// A fitted model that is to become a version.
 #[derive(Debug, Clone)]
@@ -79,6 +84,7 @@ pub(super) async fn register(registry: &Registry, new: NewModel<'_>) -> Result<O
     let artifacts = registry.store.put_all(tenant, new.model_type, id, &files).await?;
     let committed = async {
         let mut transaction = registry.database.tenant_transaction("registry_register").await?;
+        transaction.hold_briefly().await?;
         alias::lock(&mut transaction, new.model_type).await?;
         let champion = model::find(&mut transaction, new.model_type, &VersionSelector::Champion).await?;
         if champion.map(|champion| champion.id) != new.verdict.champion {
@@ -98,9 +104,9 @@ pub(super) async fn register(registry: &Registry, new: NewModel<'_>) -> Result<O
         jobs::complete(&mut transaction, new.claim, completion).await?;
         Ok(Some((transaction, record)))
     };
-    match committed.await {
+    match in_time(ANSWER, committed).await {
         // If the connection breaks in the commit itself, the row may be there: the files stay.
-        Ok(Some((transaction, record))) => transaction.commit().await.map(|()| Some(record)),
+        Ok(Some((transaction, record))) => in_time(ANSWER, transaction.commit()).await.map(|()| Some(record)),
         Ok(None) => {
             registry.store.remove_all(&artifacts).await;
             Ok(None)

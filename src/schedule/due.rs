@@ -45,7 +45,7 @@ impl Schedules {
         match made {
             Made::Queued(job, _) => tracing::info!(%job, model_type = %entry.model_type, "retraining queued"),
             Made::Ended(outcome, message, _) if finished => {
-                Self::count(outcome);
+                outcome.count();
                 tracing::info!(model_type = %entry.model_type, outcome = outcome.name(), message, "no retraining");
             }
             _ => {}

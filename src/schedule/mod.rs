@@ -58,7 +58,7 @@ pub enum Schedule {
     /// Never.
     None,
     /// At these times, whatever the settings say.
-    Cron(Cron),
+    Cron(Box<Cron>),
     /// When the tenant's records of the type have changed so much since they were last read.
     NewRows(Threshold),
 }

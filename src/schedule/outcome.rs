@@ -1,6 +1,5 @@
 //! What became of a retraining.
 
-use super::Schedules;
 use crate::{
     jobs::{Job, JobState},
     training::{KeptError, KeptOutcome},
@@ -37,6 +36,11 @@ impl Outcome {
         }
     }
 
+    /// Counts a retraining that has come to its end.
+    pub(super) fn count(self) {
+        metrics::counter!("binah_retrainings_total", "outcome" => self.name()).increment(1);
+    }
+
     /// Of a job that has ended, with a sentence for a person; `None`: it goes on.
     pub(super) fn of(job: &Job) -> Option<(Self, String)> {
         Some(match job.state {
@@ -63,12 +67,5 @@ impl Outcome {
         } else {
             (Self::NotPromoted, format!("trained {version}, not promoted: {reason}"))
         }
-    }
-}
-
-impl Schedules {
-    /// Counts a retraining that has come to its end.
-    pub(super) fn count(outcome: Outcome) {
-        metrics::counter!("binah_retrainings_total", "outcome" => outcome.name()).increment(1);
     }
 }

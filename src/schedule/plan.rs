@@ -20,7 +20,7 @@ impl<'a> Plan<'a> {
     pub(super) fn new(schedule: &'a Schedule, settings: &'a RetrainConfig) -> Self {
         let cron = match schedule {
             Schedule::Default => settings.enabled.then_some(&settings.cron),
-            Schedule::Cron(cron) => Some(cron),
+            Schedule::Cron(cron) => Some(&**cron),
             Schedule::None | Schedule::NewRows(_) => None,
         };
         Self { cron, window: settings.jitter }
@@ -123,7 +123,7 @@ mod tests {
         let (on, off) = (settings(true, WINDOW), settings(false, WINDOW));
         assert_eq!(Plan::new(&Schedule::Default, &on).text(), "0 2 * * * UTC +900s");
         assert_eq!(Plan::new(&Schedule::Default, &off).text(), "never");
-        let own = Schedule::Cron(on.cron.clone());
+        let own = Schedule::Cron(Box::new(on.cron.clone()));
         assert_eq!(Plan::new(&own, &off).text(), "0 2 * * * UTC +900s", "whatever AUTO_RETRAIN says");
         assert_eq!(Plan::new(&Schedule::None, &on).text(), "never");
     }

@@ -125,7 +125,7 @@ impl Row {
                         tracing::error!(tenant = %self.tenant_id, model_type = self.model_type, problem, "no schedule");
                         Schedule::None
                     },
-                    Schedule::Cron,
+                    |cron| Schedule::Cron(Box::new(cron)),
                 )
             }
             _ => Schedule::Default,
@@ -205,7 +205,7 @@ pub(super) async fn replace(transaction: &mut TenantTransaction, new: Replacemen
     .bind(transaction.tenant().uuid())
     .bind(new.model_type.name)
     .bind(new.schedule.name())
-    .bind(cron.map(Cron::text))
+    .bind(cron.map(|cron| cron.text()))
     .bind(cron.map(|cron| cron.zone().name()))
     .bind(threshold.and_then(|threshold| threshold.rows))
     .bind(threshold.and_then(|threshold| threshold.share))

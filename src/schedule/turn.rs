@@ -87,7 +87,7 @@ impl Schedules {
         let settled = row::settle(&mut transaction, model_type, job_id, outcome, &message).await?;
         transaction.commit().await?;
         if settled {
-            Self::count(outcome);
+            outcome.count();
             tracing::info!(job = %job_id, model_type, outcome = outcome.name(), message, "retraining ended");
         }
         Ok(())

@@ -24,6 +24,10 @@ const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// connection and honours no `statement_timeout`: without this a request would hang for hours.
 const BEGIN_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long a transaction that holds up others may pause between two statements: a process that is frozen, or cut
+/// off, in the middle of a claim must not stop the queue of all.
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
 /// The service's connections to Postgres, as its unprivileged login. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Database {
@@ -92,7 +96,12 @@ impl Database {
     /// # Errors
     /// [`Error::Unavailable`] if Postgres is away or the pool stays empty.
     pub async fn worker_transaction(&self, worker: Worker, name: &'static str) -> Result<WorkerTransaction> {
-        let begin = format!("BEGIN READ WRITE; SET LOCAL app.worker = '{}'", worker.name());
+        let begin = format!(
+            "BEGIN READ WRITE; SET LOCAL app.worker = '{}'; \
+             SET LOCAL idle_in_transaction_session_timeout = {}",
+            worker.name(),
+            LONGEST_PAUSE.as_millis()
+        );
         Ok(WorkerTransaction::begun(self.open(name, &begin).await?, worker))
     }
 
@@ -160,6 +169,12 @@ impl Database {
     pub(super) async fn catalog_connection(&self) -> Result<PoolConnection<Postgres>> {
         Ok(self.first_statement("SELECT 1").await?)
     }
+}
+
+/// What `work` comes to, or [`Error::Unavailable`] after `limit`; whether it was done is then unknown. A host that is
+/// gone, or cut off, breaks no connection: whoever waits without a limit may wait for ever.
+pub(crate) async fn in_time<T>(limit: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(limit, work).await.map_err(silent)?
 }
 
 fn silent(elapsed: tokio::time::error::Elapsed) -> Error {

@@ -25,6 +25,7 @@ mod worker;
 
 pub use config::{ConnectConfig, Login, PoolConfig, SslMode};
 pub use database::Database;
+pub(crate) use database::in_time;
 pub(crate) use error::exceeds_program_limit;
 pub(crate) use interval::interval;
 pub(crate) use json::{storable, storable_text};

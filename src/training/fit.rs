@@ -212,6 +212,9 @@ fn boost(
     let threads = NonZeroUsize::new(context.threads).unwrap_or(NonZeroUsize::MIN);
     let go = |last: Option<Checkpoint>| {
         let done = last.as_ref().map_or(0, Checkpoint::rounds);
+        if done > 0 {
+            tracing::info!(rounds = done, "the training goes on from its checkpoint");
+        }
         context.control.enter_fitting(done, params.n_estimators)?;
         let mut keep = |checkpoint: Checkpoint| {
             // Encoding costs more than asking; and the next one is better than a late one.

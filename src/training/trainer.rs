@@ -1,6 +1,10 @@
 //! One training, from the claimed job to the registered version and its run in MLflow.
 
-use std::{num::NonZeroU32, sync::Arc};
+use std::{
+    num::NonZeroU32,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use chrono::Utc;
@@ -40,6 +44,10 @@ pub const XGBOOST_FILE: &str = "model.json";
 
 /// File name of the [`DataProfile`](crate::features::pipeline::DataProfile) in the registry, as JSON.
 pub const PROFILE_FILE: &str = "profile.json";
+
+/// How long a finished training waits for a database that is away, and how often it looks.
+const LONGEST_AWAY: Duration = Duration::from_secs(600);
+const AWAY_PAUSE: Duration = Duration::from_secs(1);
 
 /// Trains models.
 #[derive(Debug)]
@@ -172,10 +180,19 @@ impl Trainer {
     ) -> Result<(ModelRecord, Verdict)> {
         let family = task.model_type.family;
         let mut comparison = trained.comparison.clone();
+        let begun = Instant::now();
         loop {
             let verdict = promotion::decide(self.rooms.promotion, family, &comparison, champion.as_ref());
-            if let Some(record) = self.register(task, trained, &verdict, draft).await? {
-                return Ok((record, verdict));
+            match self.register(task, trained, &verdict, draft).await {
+                Ok(Some(record)) => return Ok((record, verdict)),
+                Ok(None) => {}
+                // The model is in memory, and nobody takes the job while nobody can: hours may lie in it.
+                Err(Error::Unavailable { dependency: "Postgres", .. }) if begun.elapsed() < LONGEST_AWAY => {
+                    tracing::warn!("the model is kept until Postgres is back");
+                    tokio::time::sleep(AWAY_PAUSE).await;
+                    continue;
+                }
+                Err(error) => return Err(error),
             }
             champion = self.champion(task).await?;
             let (held_out, now) = (Arc::clone(&trained.held_out), champion.clone());

@@ -5,6 +5,7 @@
 
 mod architecture;
 mod canary;
+mod chaos;
 mod contract;
 mod graph;
 mod importing;
@@ -16,6 +17,7 @@ mod predicting;
 mod process;
 #[path = "../python/mod.rs"]
 mod python;
+mod queue;
 mod run_report;
 mod schedule;
 mod storage;

@@ -6,6 +6,7 @@ pub mod database;
 pub mod imports;
 mod panics;
 mod program;
+pub mod relay;
 pub mod servers;
 
 use std::{collections::HashMap, ops::Deref};

@@ -44,7 +44,7 @@ pub(super) fn parse(object: Map<String, Value>, default: Zone) -> Result<Schedul
         }
     }
     let schedule = match kind {
-        Some("cron") => cron(&mut body, default).map(Schedule::Cron),
+        Some("cron") => cron(&mut body, default).map(|cron| Schedule::Cron(Box::new(cron))),
         Some("new_rows") => {
             if !body.has("rows") && !body.has("share") {
                 body.fault("kind", Violation::own("new_rows needs rows or share"));
