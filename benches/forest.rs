@@ -119,7 +119,7 @@ fn generate(n: usize) -> (Matrix, Vec<u8>) {
         labels.push(u8::from(rng.unit() < 1.0 / (1.0 + (-1.5 * score).exp())));
         columns.iter_mut().zip(x).for_each(|(column, x)| column.push(x as f32));
     }
-    (Matrix::from_columns(&columns), labels)
+    (Matrix::from_columns(columns), labels)
 }
 
 fn scikit_learn(rows: &Matrix, labels: &[u8], threads: usize, repeats: usize) -> serde_json::Value {

@@ -40,7 +40,8 @@ fn steps(table: &FeatureTable, threads: usize, bytes: usize) {
     let (_, seconds) = timed(|| redundant::drop_columns(&mut kept, &fingerprints));
     println!("{threads} threads: redundant columns {seconds:.3} s");
     let schema = FeatureSchema::of(table, model_type, Some("total_cost".into()));
-    let (matrix, seconds) = timed(|| schema.matrix(table));
+    let columns = table.columns.clone();
+    let (matrix, seconds) = timed(|| schema.matrix(columns));
     println!("{threads} threads: matrix {seconds:.3} s");
     let (_, seconds) = timed(|| leakage::warnings(&schema, &matrix, &table.target));
     println!("{threads} threads: leakage {seconds:.3} s");
@@ -74,5 +75,5 @@ fn generated() -> FeatureTable {
         },
     }));
     let target = (0..N_ROWS).map(|_| rng.unit() * 1e6).collect();
-    FeatureTable { n_rows: N_ROWS, columns, target, observed_at: vec![] }
+    FeatureTable { n_rows: N_ROWS, columns, target, ..FeatureTable::default() }
 }

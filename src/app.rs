@@ -17,12 +17,13 @@ use crate::{
         neo4j::{GraphSource, OpenError},
         query::{Policy, QueryConfig, TenantQuery},
     },
-    http::{self, AppState, Readiness, Services},
+    http::{self, AppState, Readiness, Services, Streams},
     inference::{ModelCache, Predictor},
     jobs::Jobs,
     lifecycle::Lifecycle,
     outbox::Outbox,
     registry::{ArtifactStore, Registry},
+    schedule::Schedules,
     storage::{Database, privileges},
     tls,
     tracking::Tracker,
@@ -52,6 +53,7 @@ pub(crate) struct Background {
     jobs: Jobs,
     worker: Worker,
     outbox: Outbox,
+    schedules: Schedules,
     readiness: Arc<Readiness>,
     prometheus: PrometheusHandle,
 }
@@ -149,6 +151,10 @@ impl Background {
             let (jobs, stop) = (self.jobs.clone(), stop.clone());
             async move { tokio::join!(jobs.listen(stop.clone()), jobs.watch_leases(stop)) }
         });
+        tokio::spawn({
+            let (schedules, stop) = (self.schedules.clone(), stop.clone());
+            async move { schedules.run(stop).await }
+        });
         let drain = tokio::spawn({
             let outbox = self.outbox.clone();
             async move { outbox.drain().await }
@@ -178,7 +184,7 @@ impl Background {
 /// Models and their runs, as the service's own login.
 pub(crate) fn outbox(config: &Config, database: &Database) -> Result<Outbox> {
     let registry = Registry::new(database.clone(), ArtifactStore::open(&config.model_registry_path)?);
-    let tracker = Tracker::new(config.mlflow.tracker().map_err(Error::internal)?).map_err(Error::internal)?;
+    let tracker = Tracker::new(config.tracker().map_err(Error::internal)?).map_err(Error::internal)?;
     Ok(Outbox::new(database.clone(), registry, tracker))
 }
 
@@ -213,6 +219,8 @@ pub(crate) fn assemble(config: Config, parts: Parts) -> Result<(Services, Backgr
         max_rows: config.training.max_rows,
     });
     let submitter = Submitter::new(jobs.clone(), Arc::clone(&sources), config.mlflow.wait, leaving);
+    let schedules =
+        Schedules::new(database.clone(), registry.clone(), submitter.clone(), config.retrain.clone());
     let rooms = Rooms {
         jobs: jobs.clone(),
         sources,
@@ -231,12 +239,14 @@ pub(crate) fn assemble(config: Config, parts: Parts) -> Result<(Services, Backgr
         predictor: Predictor::new(database.clone(), registry.clone(), cache),
         registry,
         lifecycle,
+        schedules: schedules.clone(),
+        streams: Streams::default(),
         readiness: Arc::clone(&readiness),
         prometheus: prometheus.clone(),
         started: Instant::now(),
     };
     let worker = Worker::new(jobs.clone(), trainer, config.training.workers);
-    let background = Background { config, database, jobs, worker, outbox, readiness, prometheus };
+    let background = Background { config, database, jobs, worker, outbox, schedules, readiness, prometheus };
     Ok((services, background))
 }
 
@@ -249,9 +259,6 @@ fn warn_of_settings(config: &Config) {
     // What is set and has no effect would otherwise look as if it worked.
     if config.neo4j.is_none() && config.cypher_templates.is_some() {
         tracing::warn!("CYPHER_TEMPLATES_DIR is set, and NEO4J_URI is not: no template will run");
-    }
-    if config.retrain.enabled {
-        tracing::warn!("AUTO_RETRAIN is set, and this build does not retrain by itself yet");
     }
 }
 

@@ -62,6 +62,12 @@ pub enum Error {
         /// Seconds after which a retry makes sense.
         retry_after: u32,
     },
+    /// This process tells as many clients how their jobs go on as it can.
+    #[error("Too many event streams are open; try again later, or ask for the job itself")]
+    TooManyStreams {
+        /// Seconds after which a retry makes sense.
+        retry_after: u32,
+    },
     /// The training was cancelled before it ended.
     #[error("The training was cancelled")]
     Cancelled,
@@ -121,6 +127,7 @@ impl Error {
             Self::BodyTooLarge { .. } => "body_too_large",
             Self::Busy { .. } => "busy",
             Self::QueueFull { .. } => "queue_full",
+            Self::TooManyStreams { .. } => "too_many_streams",
             Self::Cancelled => "cancelled",
             Self::Abandoned { .. } => "abandoned",
             Self::LeaseLost => "lease_lost",

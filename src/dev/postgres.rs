@@ -135,16 +135,6 @@ impl PrivatePostgres {
         self.createdb(&["--template", template], name).await
     }
 
-    /// Removes a database and ends its sessions; does nothing if it is not there.
-    ///
-    /// # Errors
-    /// [`Error::Command`] with what `dropdb` says.
-    pub async fn drop_database(&self, name: &str) -> Result<()> {
-        let mut dropdb = self.client("dropdb");
-        dropdb.args(["--force", "--if-exists", "--", name]);
-        run(dropdb).await.map(drop)
-    }
-
     /// Stops the server: sessions are ended, data is written.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use serde_json::{Map, Value, json};
 
 use super::{
+    numbers::{Collapsed, Numbers},
     schema::{category_name, number, numbered},
     table::{Column, ColumnValues, FeatureTable, MISSING},
 };
@@ -47,15 +48,18 @@ pub fn table(rows: &[Row], model_type: ModelType, target: Option<&str>) -> Resul
         }
     }
     check_names(&names, rows.len(), target)?;
-    let columns = names
-        .into_iter()
-        .map(|name| Ok(Column { name: name.to_owned(), values: column(rows, model_type, name)? }))
-        .collect::<Result<_>>()?;
+    let mut collapsed = Collapsed::default();
+    let columns = names.into_iter().map(|name| {
+        let values = column(rows, model_type, name, &mut collapsed)?;
+        Ok(Column { name: name.to_owned(), values })
+    });
+    let columns = columns.collect::<Result<_>>()?;
     Ok(FeatureTable {
         n_rows: rows.len(),
         columns,
         target: target.map_or(Ok(vec![]), |target| targets(rows, target))?,
         observed_at: times(rows)?,
+        warnings: collapsed.warnings(),
     })
 }
 
@@ -75,19 +79,30 @@ fn check_names(names: &[&str], n_rows: usize, target: Option<&str>) -> Result<()
     }
 }
 
-fn column(rows: &[Row], model_type: ModelType, name: &str) -> Result<ColumnValues> {
+fn column(
+    rows: &[Row],
+    model_type: ModelType,
+    name: &str,
+    collapsed: &mut Collapsed,
+) -> Result<ColumnValues> {
     let numbered = numbered(model_type, name);
     let categorical =
         !numbered.is_empty() || rows.iter().any(|row| matches!(row.get(name), Some(Value::String(_))));
-    if categorical { categories(rows, name, &numbered) } else { numbers(rows, name) }
+    if categorical {
+        return categories(rows, name, &numbered);
+    }
+    Ok(collapsed.finish(name, numbers(rows, name)?))
 }
 
-fn numbers(rows: &[Row], name: &str) -> Result<ColumnValues> {
-    let values = rows.iter().enumerate().map(|(i, row)| match row.get(name) {
-        None | Some(Value::Null) => Ok(f32::NAN),
-        Some(value) => number(value).map_err(|(kind, msg)| at(i, name, kind, msg, value)),
-    });
-    values.collect::<Result<_>>().map(ColumnValues::Numeric)
+fn numbers(rows: &[Row], name: &str) -> Result<Numbers> {
+    let mut numbers = Numbers::default();
+    for (i, row) in rows.iter().enumerate() {
+        numbers.push(match row.get(name) {
+            None | Some(Value::Null) => f64::NAN,
+            Some(value) => number(value).map_err(|(kind, msg)| at(i, name, kind, msg, value))?,
+        });
+    }
+    Ok(numbers)
 }
 
 fn categories(rows: &[Row], name: &str, numbered: &[String]) -> Result<ColumnValues> {
@@ -133,9 +148,7 @@ fn targets(rows: &[Row], target: &str) -> Result<Vec<f64>> {
     }
     let values = rows.iter().enumerate().map(|(i, row)| match row.get(target) {
         None | Some(Value::Null) => Ok(f64::NAN),
-        Some(value) => number(value)
-            .map(|single| value.as_f64().unwrap_or_else(|| f64::from(single)))
-            .map_err(|(kind, msg)| at(i, target, kind, msg, value)),
+        Some(value) => number(value).map_err(|(kind, msg)| at(i, target, kind, msg, value)),
     });
     values.collect()
 }

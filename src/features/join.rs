@@ -55,11 +55,27 @@ impl std::fmt::Display for JoinReport {
     }
 }
 
-/// Joins the rows of both sides; `supervised` says whether a row needs a target.
-#[must_use]
-pub fn join(postgres: &KeyedTable, neo4j: &KeyedTable, supervised: bool) -> (FeatureTable, JoinReport) {
+/// More rows of both sides together than one table may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0} rows are too many")]
+pub struct TooManyRows(pub usize);
+
+/// Joins the rows of both sides; `supervised` says whether a row needs a target. Column by column what was
+/// joined is let go, so that both sides and the result are not in memory at once.
+///
+/// # Errors
+/// [`TooManyRows`] beyond `max_rows` of the result.
+pub fn join(
+    postgres: KeyedTable,
+    neo4j: KeyedTable,
+    supervised: bool,
+    max_rows: usize,
+) -> Result<(FeatureTable, JoinReport), TooManyRows> {
     let graph = Entities::of(&neo4j.entity_ids);
-    let rows = sources(postgres, neo4j, &graph, supervised);
+    let rows = sources(&postgres, &neo4j, &graph, supervised);
+    if rows.len() > max_rows {
+        return Err(TooManyRows(rows.len()));
+    }
     let mut report = JoinReport {
         rows_postgres: postgres.table.n_rows,
         rows_neo4j: neo4j.table.n_rows,
@@ -67,20 +83,18 @@ pub fn join(postgres: &KeyedTable, neo4j: &KeyedTable, supervised: bool) -> (Fea
         rows_both: rows.iter().filter(|row| row.postgres.is_some() && row.entity.is_some()).count(),
         ..JoinReport::default()
     };
-    let mut columns = vec![];
-    for own in &postgres.table.columns {
-        let other = neo4j.table.columns.iter().find(|column| column.name == own.name);
-        let usable = other.filter(|other| same_kind(&own.values, &other.values));
+    let (mut columns, mut others) = (vec![], neo4j.table.columns);
+    for own in postgres.table.columns {
+        let other = others.iter().position(|column| column.name == own.name).map(|at| others.remove(at));
+        let usable = other.as_ref().filter(|other| same_kind(&own.values, &other.values));
         if other.is_some() && usable.is_none() {
             report.columns_of_two_kinds.push(own.name.clone());
         }
         let sides = (Some(&own.values), usable.map(|column| &column.values));
         columns.push(column(&rows, &graph, &own.name, sides, &mut report));
     }
-    for other in &neo4j.table.columns {
-        if !postgres.table.columns.iter().any(|own| own.name == other.name) {
-            columns.push(column(&rows, &graph, &other.name, (None, Some(&other.values)), &mut report));
-        }
+    for other in others {
+        columns.push(column(&rows, &graph, &other.name, (None, Some(&other.values)), &mut report));
     }
     let (own, other) = (&postgres.table.observed_at, &neo4j.table.observed_at);
     let first_time = graph.first(|row| present(other, row).is_some());
@@ -91,7 +105,8 @@ pub fn join(postgres: &KeyedTable, neo4j: &KeyedTable, supervised: bool) -> (Fea
     let has_times = !own.is_empty() || !other.is_empty();
     let observed_at = if has_times { rows.iter().map(time).collect() } else { vec![] };
     let target = if supervised { rows.iter().map(|row| row.target).collect() } else { vec![] };
-    (FeatureTable { n_rows: rows.len(), columns, target, observed_at }, report)
+    let warnings = [postgres.table.warnings, neo4j.table.warnings].concat();
+    Ok((FeatureTable { n_rows: rows.len(), columns, target, observed_at, warnings }, report))
 }
 
 /// The entities of the Neo4j rows, numbered. A look-up costs the same however many rows an entity has.

@@ -3,6 +3,7 @@
 pub mod inline;
 pub mod join;
 pub mod neo4j;
+mod numbers;
 pub mod pipeline;
 pub mod postgres;
 pub mod query;

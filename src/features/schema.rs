@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
-    pipeline::Dropped,
+    pipeline::{Dropped, Redundancy},
     table::{Column, ColumnValues, FeatureTable, MISSING},
 };
 use crate::{
@@ -97,25 +97,36 @@ impl FeatureSchema {
         }
     }
 
-    /// The table's rows as the model takes them. The table's columns must be the schema's.
+    /// Columns of training rows as the model takes them; they must be the schema's. One after the other is
+    /// turned or moved, so that no value is in memory twice.
     #[must_use]
-    pub fn matrix(&self, table: &FeatureTable) -> Matrix {
-        let columns: Vec<Vec<f32>> = self
-            .features
-            .iter()
-            .zip(&table.columns)
-            .map(|(feature, column)| match (&column.values, &feature.kind) {
-                (
-                    ColumnValues::Categorical { labels, codes },
-                    FeatureKind::Categorical { categories, .. },
-                ) => recode(labels, codes, categories),
-                (ColumnValues::Numeric(values), _) => values.clone(),
-                (ColumnValues::Categorical { codes, .. }, FeatureKind::Numeric) => {
-                    vec![f32::NAN; codes.len()]
-                }
-            })
-            .collect();
-        Matrix::from_columns(&columns)
+    pub fn matrix(&self, columns: Vec<Column>) -> Matrix {
+        let turned = |(feature, column): (&Feature, Column)| match (column.values, &feature.kind) {
+            (ColumnValues::Categorical { labels, codes }, FeatureKind::Categorical { categories, .. }) => {
+                recode(&labels, codes, categories)
+            }
+            (ColumnValues::Numeric(values), _) => values,
+            (ColumnValues::Categorical { codes, .. }, FeatureKind::Numeric) => vec![f32::NAN; codes.len()],
+        };
+        Matrix::from_columns(self.features.iter().zip(columns).map(turned).collect())
+    }
+
+    /// Rows of the model as names and numbers again, for [`Self::matrix_by_name`] of another one.
+    #[must_use]
+    pub fn columns(&self, rows: &Matrix) -> Vec<Column> {
+        let code = |&code: &f32| if code.is_nan() { MISSING } else { code as u32 };
+        let column = |(j, feature): (usize, &Feature)| {
+            let values = rows.column(j);
+            let values = match &feature.kind {
+                FeatureKind::Numeric => ColumnValues::Numeric(values.to_vec()),
+                FeatureKind::Categorical { categories, .. } => ColumnValues::Categorical {
+                    labels: categories.clone(),
+                    codes: values.iter().map(code).collect(),
+                },
+            };
+            Column { name: feature.name.clone(), values }
+        };
+        self.features.iter().enumerate().map(column).collect()
     }
 
     /// Rows of another training as this model takes them: columns by name, whatever their order, and more
@@ -132,7 +143,7 @@ impl FeatureSchema {
                 (
                     Some(ColumnValues::Categorical { labels, codes }),
                     FeatureKind::Categorical { categories, .. },
-                ) => recode(labels, codes, categories),
+                ) => recode(labels, codes.clone(), categories),
                 (Some(ColumnValues::Numeric(values)), FeatureKind::Numeric) => values.clone(),
                 (Some(ColumnValues::Numeric(values)), kind @ FeatureKind::Categorical { .. }) => {
                     values.iter().map(|&value| kind.category_of_number(value)).collect()
@@ -145,7 +156,7 @@ impl FeatureSchema {
             };
             matrix.push(values);
         }
-        if lacking.is_empty() { Ok(Matrix::from_columns(&matrix)) } else { Err(lacking) }
+        if lacking.is_empty() { Ok(Matrix::from_columns(matrix)) } else { Err(lacking) }
     }
 
     /// Turns a request's features into the model's row.
@@ -189,6 +200,29 @@ impl FeatureSchema {
         features.keys().filter(|name| !known.contains(name.as_str())).cloned().collect()
     }
 
+    /// Memory that names and categories take, in bytes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        let texts = |texts: &[String]| texts.iter().map(text_bytes).sum::<usize>();
+        let feature = |feature: &Feature| {
+            let kind = match &feature.kind {
+                FeatureKind::Numeric => 0,
+                FeatureKind::Categorical { categories, numbered } => texts(categories) + texts(numbered),
+            };
+            size_of::<Feature>() + feature.name.capacity() + kind
+        };
+        let dropped = |dropped: &Dropped| {
+            let of = match &dropped.reason {
+                Redundancy::Duplicate { of } => of.capacity(),
+                Redundancy::NoValue | Redundancy::Constant => 0,
+            };
+            size_of::<Dropped>() + dropped.name.capacity() + of
+        };
+        self.features.iter().map(feature).sum::<usize>()
+            + self.dropped.iter().map(dropped).sum::<usize>()
+            + self.target.as_ref().map_or(0, text_bytes)
+    }
+
     /// Which features are categorical, in model order.
     #[must_use]
     pub fn categorical(&self) -> Vec<bool> {
@@ -200,6 +234,10 @@ impl FeatureSchema {
     pub fn names(&self) -> Vec<String> {
         self.features.iter().map(|feature| feature.name.clone()).collect()
     }
+}
+
+fn text_bytes(text: &String) -> usize {
+    size_of::<String>() + text.capacity()
 }
 
 enum Encoded {
@@ -219,33 +257,39 @@ impl FeatureKind {
     fn encode(&self, value: &Value) -> Result<Encoded, (&'static str, String)> {
         match (self, value) {
             (_, Value::Null) => Ok(Encoded::Value(f32::NAN)),
-            (Self::Numeric, _) => number(value).map(Encoded::Value),
+            (Self::Numeric, _) => number(value).map(|number| Encoded::Value(number as f32)),
             (Self::Categorical { categories, numbered }, _) => {
                 let name = category_name(value, numbered).ok_or_else(|| {
                     ("string_type", "Input should be a category name or a number".to_owned())
                 })?;
-                Ok(match categories.binary_search(&name) {
-                    Ok(code) => Encoded::Value(code as f32),
-                    Err(_) if name.is_empty() => Encoded::Value(f32::NAN),
-                    Err(_) => Encoded::Unseen,
+                // Models of before know "3.0" under that name.
+                let as_sent = value.as_str().and_then(|text| position(categories, text.trim()));
+                Ok(match as_sent.or_else(|| position(categories, &name)) {
+                    Some(code) => Encoded::Value(code as f32),
+                    None if name.is_empty() => Encoded::Value(f32::NAN),
+                    None => Encoded::Unseen,
                 })
             }
         }
     }
 }
 
-/// A JSON value as a number: numbers, booleans, and numbers in quotes as web forms send them.
+fn position(categories: &[String], name: &str) -> Option<usize> {
+    categories.binary_search_by(|category| category.as_str().cmp(name)).ok()
+}
+
+/// A JSON value as a number in the range of f32: numbers, booleans, and numbers in quotes as web forms send them.
 ///
 /// # Errors
 /// Pydantic's name of the broken rule, with a message.
-pub(crate) fn number(value: &Value) -> Result<f32, (&'static str, String)> {
+pub(crate) fn number(value: &Value) -> Result<f64, (&'static str, String)> {
     let parsed = match value {
         Value::Bool(flag) => Some(f64::from(u8::from(*flag))),
         Value::String(text) => text.parse::<f64>().ok().filter(|_| !text.contains(['n', 'N'])),
         _ => value.as_f64(),
     };
     match parsed {
-        Some(number) if (number as f32).is_finite() => Ok(number as f32),
+        Some(number) if (number as f32).is_finite() => Ok(number),
         Some(_) => Err(("finite_number", "Input should be a finite number".to_owned())),
         None if value.is_string() => Err((
             "float_parsing",
@@ -262,7 +306,8 @@ pub(crate) fn category_name(value: &Value, numbered: &[String]) -> Option<String
         Value::String(text) => return Some(category_of_text(text, numbered)),
         Value::Bool(flag) => flag.to_string(),
         Value::Number(number) => match number.as_f64() {
-            Some(whole) if whole.fract() == 0.0 && whole.abs() < 1e15 => format!("{whole:.0}"),
+            // Plus zero: there is no category -0.
+            Some(whole) if whole.fract() == 0.0 && whole.abs() < WHOLE => format!("{:.0}", whole + 0.0),
             _ => number.to_string(),
         },
         _ => return None,
@@ -270,12 +315,38 @@ pub(crate) fn category_name(value: &Value, numbered: &[String]) -> Option<String
     Some(category_of_text(&text, numbered))
 }
 
-/// The category that a text names: itself without the spaces around, or the name that its number
-/// stands for. Empty if it is missing.
+/// Whole numbers below are categories by their digits.
+const WHOLE: f64 = 1e15;
+
+/// The category that a text names: itself without the spaces around, as the number that it spells with a
+/// fraction of zeros, or the name that its number stands for. Empty if it is missing.
+///
+/// "3.0" is what `numeric(9, 1)` and pandas make of 3 on their way to a text. Nothing else is read as a number:
+/// "02134" and "1.10" are codes whose zeros mean something.
 pub(crate) fn category_of_text(text: &str, numbered: &[String]) -> String {
-    let text = text.trim();
+    let text = without_zero_fraction(text.trim());
     let position = text.parse::<usize>().ok().and_then(|position| position.checked_sub(1));
     position.and_then(|position| numbered.get(position)).cloned().unwrap_or_else(|| text.to_owned())
+}
+
+/// "3" for "3.0" and "3.00", "0" for "-0.0"; any other text as it is.
+fn without_zero_fraction(text: &str) -> &str {
+    let Some((whole, fraction)) = text.split_once('.') else { return text };
+    let digits = whole.strip_prefix('-').unwrap_or(whole);
+    let canonical = !digits.is_empty()
+        && digits.bytes().all(|byte| byte.is_ascii_digit())
+        && (digits == "0" || !digits.starts_with('0'));
+    let zeros = !fraction.is_empty() && fraction.bytes().all(|byte| byte == b'0');
+    match whole.parse::<f64>() {
+        Ok(number) if canonical && zeros && number.abs() < WHOLE => {
+            if number == 0.0 {
+                digits
+            } else {
+                whole
+            }
+        }
+        _ => text,
+    }
 }
 
 /// The names that numbers stand for in the catalog's feature of that name.
@@ -286,12 +357,17 @@ pub(crate) fn numbered(model_type: ModelType, feature: &str) -> Vec<String> {
     }
 }
 
-fn recode(labels: &[String], codes: &[u32], categories: &[String]) -> Vec<f32> {
-    let position: BTreeMap<&str, f32> =
+fn recode(labels: &[String], codes: Vec<u32>, categories: &[String]) -> Vec<f32> {
+    let mut position: BTreeMap<&str, f32> =
         categories.iter().enumerate().map(|(i, name)| (name.as_str(), i as f32)).collect();
+    // Models of before know "3.0" under that name.
+    for (i, name) in categories.iter().enumerate() {
+        position.entry(without_zero_fraction(name)).or_insert(i as f32);
+    }
     let by_code: Vec<f32> =
         labels.iter().map(|label| position.get(label.as_str()).copied().unwrap_or(f32::NAN)).collect();
-    codes.iter().map(|&code| if code == MISSING { f32::NAN } else { by_code[code as usize] }).collect()
+    // In place: both are four bytes.
+    codes.into_iter().map(|code| if code == MISSING { f32::NAN } else { by_code[code as usize] }).collect()
 }
 
 #[cfg(test)]
@@ -317,7 +393,7 @@ mod tests {
         };
         let model_type = ModelType::parse("cost_forecasting").expect("a catalog type");
         let schema = FeatureSchema::of(&table, model_type, Some("total_cost".into()));
-        let matrix = schema.matrix(&table);
+        let matrix = schema.matrix(table.columns);
         assert_eq!(&matrix.column(1)[..2], [1.0, 0.0], "categories are sorted by name");
         assert!(matrix.column(1)[2].is_nan());
         schema
@@ -338,6 +414,58 @@ mod tests {
         let row = encode(json!({"year": "2024", "property_type": "castle", "zzz": 1})).expect("valid");
         assert!(row.values[1].is_nan());
         assert_eq!((row.unseen, row.ignored), (vec!["property_type".to_owned()], vec!["zzz".to_owned()]));
+    }
+
+    #[test]
+    fn a_whole_number_is_one_category_however_it_is_spelt() {
+        for (value, name) in [
+            (json!(3), "3"),
+            (json!(3.0), "3"),
+            (json!("3"), "3"),
+            (json!("3.0"), "3"),
+            (json!(" 3.00 "), "3"),
+            (json!("-12.0"), "-12"),
+            (json!("0.0"), "0"),
+            (json!("-0.0"), "0"),
+            (json!(-0.0), "0"),
+            (json!(3.5), "3.5"),
+            (json!("3.50"), "3.50"),
+            (json!("1.10"), "1.10"),
+            (json!("02134.0"), "02134.0"),
+            (json!("02134"), "02134"),
+            (json!("3."), "3."),
+            (json!(".0"), ".0"),
+            (json!("-.0"), "-.0"),
+            (json!("1.0.0"), "1.0.0"),
+            (json!("+3.0"), "+3.0"),
+            (json!("1e3.0"), "1e3.0"),
+            (json!("v3.0"), "v3.0"),
+            (json!("1000000000000000.0"), "1000000000000000.0"),
+        ] {
+            assert_eq!(category_name(&value, &[]).as_deref(), Some(name), "{value}");
+        }
+        let names = ["residential".to_owned(), "commercial".to_owned()];
+        assert_eq!(category_name(&json!("2.0"), &names).as_deref(), Some("commercial"));
+    }
+
+    #[test]
+    fn a_model_of_before_knows_numbers_by_their_old_names() {
+        let kind = |categories: &[&str]| FeatureKind::Categorical {
+            categories: categories.iter().map(|&name| name.to_owned()).collect(),
+            numbered: vec![],
+        };
+        let code = |kind: &FeatureKind, value: Value| match kind.encode(&value).expect("a category") {
+            Encoded::Value(code) => Some(code),
+            Encoded::Unseen => None,
+        };
+        let both = kind(&["3", "3.0"]);
+        assert_eq!(
+            [json!(3), json!("3"), json!("3.0")].map(|sent| code(&both, sent)),
+            [0.0, 0.0, 1.0].map(Some)
+        );
+        let old = kind(&["3.0"]);
+        assert_eq!((code(&old, json!("3.0")), code(&old, json!("4.0"))), (Some(0.0), None));
+        assert_eq!(recode(&["3".to_owned()], vec![0], &["3.0".to_owned()]), [0.0], "rows of a new training");
     }
 
     #[test]
@@ -422,6 +550,17 @@ mod tests {
                 .iter()
                 .all(|year| year.is_nan())
         );
+    }
+
+    #[test]
+    fn rows_of_the_model_become_columns_and_rows_again() {
+        let matrix = Matrix::from_columns(vec![vec![2020.0, f32::NAN, -0.0], vec![1.0, 0.0, f32::NAN]]);
+        let columns = schema().columns(&matrix);
+        let again = schema().matrix_by_name(&columns, 3).expect("all there");
+        let bits = |matrix: &Matrix| {
+            [0, 1].map(|j| matrix.column(j).iter().map(|x| x.to_bits()).collect::<Vec<_>>())
+        };
+        assert_eq!(bits(&again), bits(&matrix));
     }
 
     #[test]

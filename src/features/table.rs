@@ -13,6 +13,8 @@ pub struct FeatureTable {
     pub target: Vec<f64>,
     /// When each row was observed, seconds since 1970; NaN where unknown. Empty if the source has no times.
     pub observed_at: Vec<f64>,
+    /// What was lost in reading, for the caller.
+    pub warnings: Vec<String>,
 }
 
 /// Rows that know which entity (project, property) they describe, so that another source can add to them.
@@ -160,7 +162,7 @@ mod tests {
                     Column { name: "size".into(), values: ColumnValues::Numeric(sizes.to_vec()) },
                 ],
                 target: target.to_vec(),
-                observed_at: vec![],
+                ..FeatureTable::default()
             },
         };
         let unordered = rows(["b", "a", "c", "a"], kinds, [1.0, 2.0, 3.0, 4.0], [10.0, 20.0, 30.0, 40.0]);

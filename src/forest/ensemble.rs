@@ -24,6 +24,14 @@ pub struct Ensemble {
     pub trees: Vec<Tree>,
 }
 
+impl Ensemble {
+    /// Memory that the trees take, in bytes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.trees.iter().map(Tree::memory_bytes).sum()
+    }
+}
+
 /// How the leaf values of all trees become one number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Combine {
@@ -92,6 +100,14 @@ impl Tree {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.left.is_empty()
+    }
+
+    fn memory_bytes(&self) -> usize {
+        const A_NODE: usize =
+            3 * size_of::<u32>() + 3 * size_of::<f32>() + size_of::<bool>() + size_of::<f64>();
+        let codes =
+            |(_, codes): &(u32, Vec<u32>)| size_of::<(u32, Vec<u32>)>() + size_of_val(codes.as_slice());
+        size_of::<Self>() + self.len() * A_NODE + self.categories.iter().map(codes).sum::<usize>()
     }
 
     /// Adds a leaf and returns its index; whoever splits it later sets the other fields.

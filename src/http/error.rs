@@ -71,7 +71,9 @@ impl Error {
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Cancelled | Self::Conflict(_) => StatusCode::CONFLICT,
             Self::QueueFull { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::Busy { .. } | Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy { .. } | Self::TooManyStreams { .. } | Self::Unavailable { .. } => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Abandoned { .. }
             | Self::LeaseLost
             | Self::CorruptArtifact { .. }
@@ -81,7 +83,7 @@ impl Error {
     }
 
     /// What the client reads: the text that was written for it, never a cause.
-    fn detail(&self) -> Value {
+    pub(super) fn detail(&self) -> Value {
         match self {
             Self::Invalid(errors) => errors.iter().map(with_link).collect(),
             Self::NoTenantScope | Self::Internal(_) => json!("Internal Server Error"),
@@ -130,7 +132,9 @@ impl IntoResponse for Error {
             Self::InvalidToken => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
-            Self::Busy { retry_after } | Self::QueueFull { retry_after, .. } => {
+            Self::Busy { retry_after }
+            | Self::TooManyStreams { retry_after }
+            | Self::QueueFull { retry_after, .. } => {
                 headers.insert(header::RETRY_AFTER, retry_after.into());
             }
             Self::Unavailable { .. } => {

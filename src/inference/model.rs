@@ -39,6 +39,13 @@ impl LoadedModel {
         };
         Ok(Self { schema, evaluator: Evaluator::new(ensemble).map_err(Error::internal)?, offset })
     }
+
+    /// Memory that the model holds, in bytes: of its trees, and of its features' names and categories, which may
+    /// be more.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.evaluator.memory_bytes() + self.schema.memory_bytes()
+    }
 }
 
 /// Keys carry the tenant, though a model id alone is unique: a lookup can never cross tenants.
@@ -54,9 +61,8 @@ impl ModelCache {
     /// Keeps at most about `max_bytes` of models.
     #[must_use]
     pub fn new(max_bytes: u64) -> Self {
-        let weigh = |_: &Key, model: &Arc<LoadedModel>| {
-            u32::try_from(model.evaluator.memory_bytes()).unwrap_or(u32::MAX)
-        };
+        let weigh =
+            |_: &Key, model: &Arc<LoadedModel>| u32::try_from(model.memory_bytes()).unwrap_or(u32::MAX);
         Self { models: Cache::builder().weigher(weigh).max_capacity(max_bytes).build() }
     }
 
@@ -102,5 +108,47 @@ fn share(error: &Arc<Error>) -> Error {
             Error::Unavailable { dependency, source: source.to_string().into() }
         }
         other => Error::internal(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        features::{Feature, FeatureKind},
+        forest::{Combine, ensemble::Tree},
+    };
+
+    /// A model of one leaf.
+    fn model(categories: Vec<String>) -> Arc<LoadedModel> {
+        let kind = FeatureKind::Categorical { categories, numbered: vec![] };
+        let feature = Feature { name: "district".into(), kind, optional: false };
+        let mut tree = Tree::default();
+        tree.push_leaf(1.0, 1.0);
+        let ensemble = Ensemble {
+            n_features: 1,
+            combine: Combine::Sum,
+            base_score: 0.0,
+            link: Link::Identity,
+            trees: vec![tree],
+        };
+        let schema = FeatureSchema { features: vec![feature], target: None, dropped: vec![] };
+        Arc::new(LoadedModel::new(schema, &ensemble).expect("valid"))
+    }
+
+    #[tokio::test]
+    async fn names_of_categories_weigh_in_the_cache() {
+        let long = |i: usize| format!("{i:0>2000}");
+        let (small, large) = (model(vec![]), model((0..200).map(long).collect()));
+        let names = large.memory_bytes() - small.memory_bytes();
+        assert!((400_000..450_000).contains(&names), "{names}");
+        let cache = ModelCache::new(100_000);
+        let tenant = TenantId::trusted(Uuid::from_u128(1));
+        for (id, model, is_kept) in [(1, small, true), (2, large, false)] {
+            let id = Uuid::from_u128(id);
+            cache.insert(tenant, id, model).await;
+            cache.models.run_pending_tasks().await;
+            assert_eq!(cache.get(tenant, id).await.is_some(), is_kept, "{id}");
+        }
     }
 }

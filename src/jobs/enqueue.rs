@@ -38,7 +38,16 @@ pub struct NewJob<'a> {
     /// The higher the sooner, among the tenant's jobs.
     pub priority: i16,
     /// The client's name for this request.
-    pub idempotency_key: Option<&'a str>,
+    pub idempotency_key: Option<IdempotencyKey<'a>>,
+}
+
+/// A name that a client gave to a request, so that sending it again does not train again.
+#[derive(Debug, Clone, Copy)]
+pub struct IdempotencyKey<'a> {
+    /// The name.
+    pub key: &'a str,
+    /// What it stands for, beside the rows: all that makes another request of it.
+    pub stands_for: &'a Value,
 }
 
 /// Where a job comes from.
@@ -77,18 +86,29 @@ impl Jobs {
     /// [`Error::QueueFull`] if the tenant has too many jobs waiting, [`Error::Busy`] if all tenants together have,
     /// [`Error::Invalid`] for an idempotency key that stands for another request, and those of the database.
     pub async fn enqueue(&self, new: NewJob<'_>) -> Result<Enqueued> {
+        let named = new.idempotency_key.map(|named| (named.key, fingerprint(&named, new.rows.as_deref())));
+        let named = named.as_ref().map(|(key, sha256)| (*key, sha256.as_str()));
+        if let Some(named) = named {
+            // What is there already needs no room.
+            let mut transaction = self.database.tenant_snapshot("job_find").await?;
+            let found = find_by_key(&mut transaction, named).await?;
+            transaction.commit().await?;
+            if let Some(id) = found {
+                return Ok(Enqueued { id, created: false });
+            }
+        }
         self.check_total().await?;
-        let sha256 = fingerprint(&new);
         let mut transaction = self.database.tenant_transaction("job_enqueue").await?;
         lock_tenant(&mut transaction).await?;
-        if let Some(key) = new.idempotency_key
-            && let Some(id) = find_by_key(&mut transaction, key, &sha256).await?
+        // Again, for the same request may have come at the same time.
+        if let Some(named) = named
+            && let Some(id) = find_by_key(&mut transaction, named).await?
         {
             transaction.commit().await?;
             return Ok(Enqueued { id, created: false });
         }
         self.check_tenant(&mut transaction).await?;
-        let id = insert(&mut transaction, &new, &sha256).await?;
+        let id = insert(&mut transaction, &new, named).await?;
         if let Some(rows) = &new.rows {
             files::insert_rows(&mut transaction, id, rows).await?;
         }
@@ -97,6 +117,25 @@ impl Jobs {
         metrics::counter!("binah_training_jobs_total", "model_type" => new.model_type.name, "state" => "queued")
             .increment(1);
         Ok(Enqueued { id, created: true })
+    }
+
+    /// The job of the open scope's tenant that has this idempotency key and comes from there, whatever its
+    /// request.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn with_key(&self, key: &str, origin: Origin) -> Result<Option<Uuid>> {
+        let mut transaction = self.database.tenant_snapshot("job_with_key").await?;
+        let id = query_scalar(
+            "SELECT id FROM training_jobs WHERE tenant_id = $1 AND idempotency_key = $2 AND origin = $3",
+        )
+        .bind(transaction.tenant().uuid())
+        .bind(key)
+        .bind(origin.name())
+        .fetch_optional(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(id)
     }
 
     /// Queued jobs of all tenants, counted up to the limit.
@@ -139,18 +178,21 @@ async fn lock_tenant(transaction: &mut TenantTransaction) -> Result<()> {
     Ok(())
 }
 
-/// SHA-256 of the request and its rows, in hexadecimal digits.
-fn fingerprint(new: &NewJob<'_>) -> String {
+/// SHA-256 of what a key stands for, in hexadecimal digits.
+fn fingerprint(named: &IdempotencyKey<'_>, rows: Option<&[u8]>) -> String {
     let mut hash = Sha256::new();
-    hash.update(new.request.to_string());
+    hash.update(named.stands_for.to_string());
     // A length, so that no byte can move from one to the other.
-    let rows = new.rows.as_deref().unwrap_or_default();
+    let rows = rows.unwrap_or_default();
     hash.update(rows.len().to_le_bytes());
     hash.update(rows);
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-async fn find_by_key(transaction: &mut TenantTransaction, key: &str, sha256: &str) -> Result<Option<Uuid>> {
+async fn find_by_key(
+    transaction: &mut TenantTransaction,
+    (key, sha256): (&str, &str),
+) -> Result<Option<Uuid>> {
     let found: Option<(Uuid, Option<String>)> = query_as(
         "SELECT id, request_sha256 FROM training_jobs WHERE tenant_id = $1 AND idempotency_key = $2",
     )
@@ -171,7 +213,11 @@ async fn find_by_key(transaction: &mut TenantTransaction, key: &str, sha256: &st
     }
 }
 
-async fn insert(transaction: &mut TenantTransaction, new: &NewJob<'_>, sha256: &str) -> Result<Uuid> {
+async fn insert(
+    transaction: &mut TenantTransaction,
+    new: &NewJob<'_>,
+    named: Option<(&str, &str)>,
+) -> Result<Uuid> {
     let id = Uuid::new_v4();
     query(
         "INSERT INTO training_jobs (id, tenant_id, model_type, status, hyperparameters, validation_split,
@@ -189,8 +235,8 @@ async fn insert(transaction: &mut TenantTransaction, new: &NewJob<'_>, sha256: &
     .bind(new.request.to_string())
     .bind(new.origin.name())
     .bind(new.priority)
-    .bind(new.idempotency_key)
-    .bind(sha256)
+    .bind(named.map(|(key, _)| key))
+    .bind(named.map(|(_, sha256)| sha256))
     .execute(&mut **transaction)
     .await?;
     Ok(id)

@@ -36,7 +36,7 @@ mod state;
 use std::{sync::Arc, time::Duration};
 
 pub use claim::Claim;
-pub use enqueue::{Enqueued, NewJob, Origin};
+pub use enqueue::{Enqueued, IdempotencyKey, NewJob, Origin};
 pub use files::JobFile;
 pub use finish::Retry;
 pub(crate) use finish::{Completion, complete};

@@ -6,14 +6,23 @@ use sqlx::{AssertSqlSafe, FromRow, query_as, query_scalar, types::Json};
 use uuid::Uuid;
 
 use super::{JobState, Jobs, Progress};
-use crate::{Error, Result, catalog::ModelType, storage::TenantTransaction};
+use crate::{
+    Error, Result,
+    catalog::ModelType,
+    storage::{TenantTransaction, Worker},
+};
 
 const COLUMNS: &str = "j.id, j.model_type, j.status, j.origin, j.priority, j.attempts, j.revision, j.user_id, j.request,
     j.hyperparameters, j.validation_split::float8 AS validation_split, j.training_data_query, j.created_at, j.started_at,
     j.completed_at, j.run_at, j.cancel_requested_at, j.progress, j.metrics, j.outcome, j.error, j.error_message,
     j.model_id, j.mlflow_run_id,
     EXISTS (SELECT FROM tracking_outbox o
-             WHERE o.tenant_id = j.tenant_id AND o.model_id = j.model_id AND o.lease_until > now()) AS being_logged";
+             WHERE o.tenant_id = j.tenant_id AND o.model_id = j.model_id AND o.lease_until > now()) AS being_logged,
+    CASE WHEN j.status = 'queued' AND j.request IS NOT NULL THEN (
+        SELECT count(*) + 1 FROM training_jobs a
+         WHERE a.tenant_id = j.tenant_id AND a.status = 'queued' AND a.request IS NOT NULL
+           AND (a.priority > j.priority OR (a.priority = j.priority AND (a.created_at, a.id) < (j.created_at, j.id)))
+    ) END AS queue_position";
 
 /// Which jobs are asked for; nothing set: all of the tenant's.
 #[derive(Debug, Clone, Default)]
@@ -95,6 +104,8 @@ pub struct Job {
     pub run_id: Option<String>,
     /// Whether its run is being logged right now.
     pub being_logged: bool,
+    /// Place among the tenant's queued jobs, from 1; `None`: not queued.
+    pub queue_position: Option<i64>,
 }
 
 #[derive(FromRow)]
@@ -124,6 +135,7 @@ struct Row {
     model_id: Option<Uuid>,
     mlflow_run_id: Option<String>,
     being_logged: bool,
+    queue_position: Option<i64>,
 }
 
 impl From<Row> for Job {
@@ -155,6 +167,7 @@ impl From<Row> for Job {
             model_id: row.model_id,
             run_id: row.mlflow_run_id,
             being_logged: row.being_logged,
+            queue_position: row.queue_position,
         }
     }
 }
@@ -174,6 +187,22 @@ impl Jobs {
             .await?;
         transaction.commit().await?;
         row.map(Job::from).ok_or_else(not_found)
+    }
+
+    /// Those of the jobs, of any tenants, that have not ended.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn unfinished(&self, ids: &[Uuid]) -> Result<Vec<Uuid>> {
+        let mut transaction = self.database.worker_transaction(Worker::Training, "job_unfinished").await?;
+        let unfinished = query_scalar(
+            "SELECT id FROM training_jobs WHERE id = ANY($1) AND status IN ('queued', 'training')",
+        )
+        .bind(ids)
+        .fetch_all(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(unfinished)
     }
 
     /// At most `limit` jobs of the tenant behind `after`, from the newest.

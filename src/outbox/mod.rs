@@ -23,6 +23,7 @@
 //! A parked row stays, in the metrics and in `binah-ml tracking list`, until `binah-ml tracking retry`.
 
 mod attempt;
+mod orphans;
 pub(crate) mod pack;
 pub mod row;
 mod worker;

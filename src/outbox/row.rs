@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{FromRow, query, query_as, query_scalar, types::Json};
 use uuid::Uuid;
@@ -152,6 +153,36 @@ pub(super) async fn renew(
     .execute(&mut **transaction)
     .await?;
     Ok(renewed.rows_affected() == 1)
+}
+
+/// A training that has ended, and whose run is in no row.
+#[derive(Debug, Clone, FromRow)]
+pub(super) struct EndedJob {
+    pub(super) id: Uuid,
+    pub(super) is_cancelled: bool,
+    pub(super) ended_at: DateTime<Utc>,
+}
+
+/// Those of the jobs that ended longer than `age` ago and have no row here.
+pub(super) async fn ended_jobs(
+    transaction: &mut TenantTransaction,
+    jobs: &[Uuid],
+    age: Duration,
+) -> Result<Vec<EndedJob>> {
+    Ok(query_as(
+        "SELECT id, status = 'cancelled' AS is_cancelled, ended_at
+           FROM (SELECT id, tenant_id, status, coalesce(completed_at::timestamptz, updated_at) AS ended_at
+                   FROM training_jobs) job
+          WHERE tenant_id = $1 AND id = ANY($2) AND status IN ('completed', 'failed', 'cancelled')
+            AND ended_at < now() - $3
+            AND NOT EXISTS (SELECT FROM tracking_outbox waiting
+                             WHERE waiting.tenant_id = $1 AND waiting.job_id = job.id)",
+    )
+    .bind(transaction.tenant().uuid())
+    .bind(jobs)
+    .bind(interval(age))
+    .fetch_all(&mut **transaction)
+    .await?)
 }
 
 /// How an attempt that did not complete its run leaves the row.

@@ -17,6 +17,7 @@ const GRANTS: &[(&str, &str)] = &[
     ("model_promotions", "SELECT, INSERT"),
     ("tracking_outbox", "SELECT, INSERT, UPDATE, DELETE"),
     ("training_job_files", "SELECT, INSERT, UPDATE, DELETE"),
+    ("training_schedules", "SELECT, INSERT, UPDATE"),
 ];
 /// Records are loaded and replaced, never edited.
 const RECORD_GRANTS: &str = "SELECT, INSERT, DELETE";

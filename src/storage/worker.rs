@@ -12,11 +12,13 @@ pub enum Worker {
     Tracking,
     /// Runs trainings.
     Training,
+    /// Finds the schedules that are due.
+    Schedule,
 }
 
 impl Worker {
     /// Every kind.
-    pub const ALL: [Self; 2] = [Self::Tracking, Self::Training];
+    pub const ALL: [Self; 3] = [Self::Tracking, Self::Training, Self::Schedule];
 
     /// Value of `app.worker`.
     #[must_use]
@@ -24,6 +26,7 @@ impl Worker {
         match self {
             Self::Tracking => "tracking",
             Self::Training => "training",
+            Self::Schedule => "schedule",
         }
     }
 
@@ -34,6 +37,7 @@ impl Worker {
             Self::Tracking => &["tracking_outbox"],
             // A job whose worker was lost may end there and then, and its files with it.
             Self::Training => &["training_jobs", "training_job_files"],
+            Self::Schedule => &["training_schedules"],
         }
     }
 

@@ -162,6 +162,12 @@ impl Flavor {
         }
     }
 
+    /// Size of the model's file, in bytes.
+    #[must_use]
+    pub fn n_bytes(&self) -> usize {
+        self.file().bytes.len()
+    }
+
     fn file(&self) -> ArtifactFile {
         match self {
             Self::Xgboost { model_json, .. } => ArtifactFile::new("model.json", model_json.clone()),

@@ -22,7 +22,7 @@ const FITTED: u8 = 85;
 
 /// Shared between the threads that train and the tasks that watch; read once a tree or round.
 #[derive(Debug)]
-pub(super) struct Control {
+pub struct Control {
     stopped: AtomicBool,
     seen: Mutex<Seen>,
 }
@@ -36,8 +36,9 @@ struct Seen {
     metrics: Map<String, Value>,
 }
 
-impl Control {
-    pub(super) fn new() -> Self {
+impl Default for Control {
+    /// Of a training that has done nothing yet.
+    fn default() -> Self {
         let seen = Seen {
             stage: Stage::Starting,
             rounds_done: 0,
@@ -47,7 +48,9 @@ impl Control {
         };
         Self { stopped: AtomicBool::new(false), seen: Mutex::new(seen) }
     }
+}
 
+impl Control {
     /// Orders the training to stop: after the tree or round that it is at.
     pub(super) fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
@@ -134,7 +137,7 @@ mod tests {
 
     #[test]
     fn percent_never_falls_and_the_pace_tells_the_end() {
-        let control = Control::new();
+        let control = Control::default();
         let mut last = 0;
         let mut further = |control: &Control| {
             let progress = control.progress();
@@ -163,7 +166,7 @@ mod tests {
 
     #[test]
     fn a_stopped_training_goes_no_further() {
-        let control = Control::new();
+        let control = Control::default();
         control.stop();
         assert!(control.grown(1, |_| ()).is_break());
         assert!(matches!(control.enter(Stage::Evaluating), Err(Error::Cancelled)));

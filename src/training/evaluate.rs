@@ -44,7 +44,7 @@ impl Judged {
     }
 }
 
-/// Judges a model on the rows that it was or was not fitted on.
+/// Judges a model on the rows that it was or was not fitted on, once the others are held out of `dataset`.
 #[must_use]
 pub fn evaluate(family: Family, model: &LoadedModel, dataset: &Dataset, split: &Split) -> Evaluation {
     let mut metrics = Map::new();
@@ -53,9 +53,13 @@ pub fn evaluate(family: Family, model: &LoadedModel, dataset: &Dataset, split: &
     if in_sample {
         warnings.push("No rows were held out: the metrics are in-sample and too good".to_owned());
     }
-    let judged = judge(model, dataset, if in_sample { &split.train } else { &split.validation });
-    let judged = Judged { in_sample, ..judged };
-    let trained = if in_sample { judged.clone() } else { judge(model, dataset, &split.train) };
+    let trained = judge(model, dataset.features.fitting(), &dataset.target, &split.train);
+    let judged = if in_sample {
+        trained.clone()
+    } else {
+        let judged = judge(model, dataset.features.held_out(), &dataset.target, &split.validation);
+        Judged { in_sample, ..judged }
+    };
     for (prefix, rows) in [("", &judged), ("train_", &trained)] {
         let mut values = scores(family, model.offset, &rows.actual, &rows.predicted);
         if prefix.is_empty() {
@@ -76,10 +80,11 @@ pub fn evaluate(family: Family, model: &LoadedModel, dataset: &Dataset, split: &
     Evaluation { metrics, warnings, judged }
 }
 
-fn judge(model: &LoadedModel, dataset: &Dataset, rows: &[usize]) -> Judged {
+/// `rows` are the numbers of the examples' rows among all targets.
+fn judge(model: &LoadedModel, examples: &Matrix, target: &[f64], rows: &[usize]) -> Judged {
     Judged {
-        predicted: model.evaluator.predict(&dataset.features.take_rows(rows)),
-        actual: rows.iter().filter_map(|&row| dataset.target.get(row).copied()).collect(),
+        predicted: model.evaluator.predict(examples),
+        actual: rows.iter().filter_map(|&row| target.get(row).copied()).collect(),
         rows: rows.to_vec(),
         in_sample: true,
     }

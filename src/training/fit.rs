@@ -15,7 +15,7 @@ use crate::{
     error::{Error, FieldError, Result},
     features::Dataset,
     forest::{
-        Checked, Ensemble, FitError, IsolationForestParams, Matrix, RandomForestParams,
+        Checked, Ensemble, FitError, IsolationForestParams, RandomForestParams,
         isolation_forest::{self, Contamination, MaxSamples},
         random_forest::{self, MaxFeatures},
     },
@@ -31,6 +31,41 @@ pub struct Fitted {
     pub xgboost: Option<XgboostModel>,
     /// Learning curves by name, one value a round; empty for the forests.
     pub curves: Vec<(&'static str, Vec<f64>)>,
+    /// Memory beside the trees.
+    pub memory: FitMemory,
+}
+
+/// Memory that fitting took, in bytes, counted from the sizes of what this training held: how much the process
+/// holds would tell one tenant when others train.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FitMemory {
+    /// The rows, which stay until the model is judged.
+    pub rows: usize,
+    /// What the trainer made of them: libxgboost's matrix, the bins of a forest.
+    pub copies: usize,
+}
+
+impl FitMemory {
+    fn of(family: Family, dataset: &Dataset, params: &Hyperparameters, threads: usize) -> Self {
+        let (n_rows, n_train) = (dataset.n_rows(), dataset.features.fitting().n_rows());
+        let n_cols = dataset.features.fitting().n_cols();
+        let numbers = dataset.target.len() + dataset.observed_at.len();
+        // A number a row: which rows are held out.
+        let rows = dataset.features.memory_bytes() + numbers * size_of::<f64>() + n_rows * size_of::<usize>();
+        let copies = match family {
+            // libxgboost keeps each value with its column's number (8 bytes) and as a bin (1, or 2 beyond 256), by
+            // rows and by columns; of each row where it begins (twice), target, margins, gradient and hessian.
+            Family::BoostedRegression => {
+                let bin = if params.number("max_bin").is_some_and(|bins| bins > 256.0) { 2 } else { 1 };
+                n_rows * (n_cols * (8 + 2 * bin) + 36)
+            }
+            // The bin of each value; of each row its class, and on each thread how often it was drawn, twice.
+            Family::RandomForest => n_train * (n_cols + 1 + threads * 20),
+            // Which rows were drawn, a bit each; their scores.
+            Family::IsolationForest => n_train * size_of::<f64>() + threads * n_train.div_ceil(8),
+        };
+        Self { rows, copies }
+    }
 }
 
 /// XGBoost's own file.
@@ -44,7 +79,7 @@ pub struct XgboostModel {
 
 /// What fitting needs beside the rows.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct FitContext<'a> {
+pub struct FitContext<'a> {
     /// Seed of everything that is drawn.
     pub seed: u64,
     /// Threads that libxgboost may use; the forests use the current rayon pool.
@@ -59,21 +94,21 @@ pub(super) struct FitContext<'a> {
 
 /// Where a boosted training is kept while it runs, and where it goes on from.
 #[derive(Debug)]
-pub(super) struct Resume {
+pub struct Resume {
     /// Rounds from one checkpoint to the next.
-    pub(super) every: NonZeroU32,
+    pub every: NonZeroU32,
     /// Bytes of the last checkpoint of this job, if another worker left one.
-    pub(super) last: Option<Vec<u8>>,
+    pub last: Option<Vec<u8>>,
     /// Takes the bytes of each new one. A full channel skips one: the training does not wait.
-    pub(super) keep: mpsc::Sender<Vec<u8>>,
+    pub keep: mpsc::Sender<Vec<u8>>,
 }
 
-/// Fits on the training rows. Blocks; the forests use the current rayon pool.
+/// Fits on the training rows, once the others are held out of `dataset`. Blocks; the forests use the current rayon pool.
 ///
 /// # Errors
 /// [`Error::Invalid`] for hyperparameters that do not fit these rows, [`Error::Unavailable`]
 /// where boosting is asked for and libxgboost is not there.
-pub(super) fn fit(
+pub fn fit(
     family: Family,
     params: &Hyperparameters,
     dataset: &Dataset,
@@ -81,22 +116,23 @@ pub(super) fn fit(
     context: FitContext<'_>,
 ) -> Result<Fitted> {
     check_size(family, params, split.train.len())?;
-    let train = dataset.features.take_rows(&split.train);
+    let train = dataset.features.fitting();
+    let memory = FitMemory::of(family, dataset, params, context.threads);
     context.control.enter_fitting(0, params.integer("n_estimators").unwrap_or_default())?;
     let on_tree = |done: usize| context.control.grown(u32::try_from(done).unwrap_or(u32::MAX), |_| ());
     match family {
-        Family::BoostedRegression => boost(params, dataset, split, &train, context),
+        Family::BoostedRegression => boost(params, dataset, split, context, memory),
         Family::RandomForest => {
             let labels: Vec<u8> =
                 split.train.iter().map(|&row| u8::from(dataset.target[row] == 1.0)).collect();
             let params = random_forest_params(params, train.n_cols())?;
-            let ensemble = random_forest::fit(&train, &labels, &params, context.seed, &on_tree);
-            Ok(forest(ensemble.map_err(fit_error)?))
+            let ensemble = random_forest::fit(train, &labels, &params, context.seed, &on_tree);
+            Ok(forest(ensemble.map_err(fit_error)?, memory))
         }
         Family::IsolationForest => {
             let params = isolation_forest_params(params)?;
-            let ensemble = isolation_forest::fit(&train, &params, context.seed, &on_tree);
-            Ok(forest(ensemble.map_err(fit_error)?))
+            let ensemble = isolation_forest::fit(train, &params, context.seed, &on_tree);
+            Ok(forest(ensemble.map_err(fit_error)?, memory))
         }
     }
 }
@@ -138,16 +174,16 @@ fn check_size(family: Family, params: &Hyperparameters, n_rows: usize) -> Result
     Err(Error::invalid(FieldError::body("model_too_large", path, msg, input)))
 }
 
-fn forest(ensemble: Ensemble) -> Fitted {
-    Fitted { ensemble, xgboost: None, curves: vec![] }
+fn forest(ensemble: Ensemble, memory: FitMemory) -> Fitted {
+    Fitted { ensemble, xgboost: None, curves: vec![], memory }
 }
 
 fn boost(
     params: &Hyperparameters,
     dataset: &Dataset,
     split: &Split,
-    train: &Matrix,
     context: FitContext<'_>,
+    memory: FitMemory,
 ) -> Result<Fitted> {
     let library = context.library.ok_or_else(|| Error::internal("libxgboost was not opened"))?;
     let params = boosting_params(params);
@@ -160,7 +196,6 @@ fn boost(
     let categorical = dataset.schema.categorical();
     let target = |rows: &[usize]| rows.iter().map(|&row| dataset.target[row] as f32).collect::<Vec<_>>();
     let (train_target, validation_target) = (target(&split.train), target(&split.validation));
-    let validation = dataset.features.take_rows(&split.validation);
     let rows = |features, target| xgboost::Dataset {
         features,
         target,
@@ -168,8 +203,9 @@ fn boost(
         categorical: &categorical,
     };
     let inputs = || xgboost::Inputs {
-        training: rows(train, &train_target),
-        validation: (!split.validation.is_empty()).then(|| rows(&validation, &validation_target)),
+        training: rows(dataset.features.fitting(), &train_target),
+        validation: (!split.validation.is_empty())
+            .then(|| rows(dataset.features.held_out(), &validation_target)),
         params: &params,
         seed: context.seed,
     };
@@ -187,7 +223,9 @@ fn boost(
             }
             ControlFlow::Continue(())
         };
-        let checkpoints = Checkpoints { every: context.resume.every, last, keep: &mut keep };
+        let mut go_on = || context.control.flow();
+        let every = context.resume.every;
+        let checkpoints = Checkpoints { every, last, keep: &mut keep, go_on: &mut go_on };
         let mut on_round = |round| on_round(context.control, round);
         Ok::<_, Error>(xgboost::train_resumable(library, inputs(), threads, checkpoints, &mut on_round))
     };
@@ -201,10 +239,16 @@ fn boost(
         curves.push(("validation_rmse", trained.validation_curve));
     }
     let xgboost = XgboostModel { json: trained.model_json.into(), version: library.version().to_string() };
-    Ok(Fitted { ensemble: trained.ensemble, xgboost: Some(xgboost), curves })
+    Ok(Fitted { ensemble: trained.ensemble, xgboost: Some(xgboost), curves, memory })
 }
 
 impl Resume {
+    /// Of a training that nobody would take over.
+    #[must_use]
+    pub fn never() -> Self {
+        Self { every: NonZeroU32::MAX, last: None, keep: mpsc::channel(1).0 }
+    }
+
     /// The last checkpoint, unless it is damaged: then the training starts over.
     fn checkpoint(&self) -> Option<Checkpoint> {
         let decoded = Checkpoint::decode(self.last.as_deref()?);

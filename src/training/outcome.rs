@@ -10,6 +10,7 @@ use crate::{
     inference::request::version_label,
     jobs::Job,
     registry::Verdict,
+    storage::records::Mark,
 };
 
 /// A finished training.
@@ -45,6 +46,9 @@ pub struct KeptOutcome {
     /// The rows were those of the newest version: it stands, and no other was trained.
     #[serde(default)]
     pub unchanged: bool,
+    /// How far the record table was read, where the rows came from there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub records: Option<Mark>,
 }
 
 /// The decision about the champion.

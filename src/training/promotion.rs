@@ -40,12 +40,15 @@ pub(super) struct HeldOut {
 }
 
 impl HeldOut {
-    /// The validation rows. Takes the columns out of the data set: nothing else needs them from here on.
+    /// Holds the validation rows out of the data set. Columns that the model does without end here.
     pub(super) fn take(dataset: &mut Dataset, split: &Split) -> Self {
         let rows = &split.validation;
-        let columns = std::mem::take(&mut dataset.columns);
+        dataset.features.hold_out(rows);
+        let left_out = std::mem::take(&mut dataset.left_out);
+        let mut columns = dataset.schema.columns(dataset.features.held_out());
+        columns.extend(left_out.iter().map(|column| column.take_rows(rows)));
         Self {
-            columns: columns.iter().map(|column| column.take_rows(rows)).collect(),
+            columns,
             actual: rows.iter().filter_map(|&row| dataset.target.get(row).copied()).collect(),
             n_rows: rows.len(),
             target: dataset.schema.target.clone(),

@@ -11,8 +11,7 @@ use serde_json::Value;
 
 use super::{
     evaluate::Evaluation,
-    stages::process_peak_memory,
-    trainer::{Task, Trained},
+    task::{Task, Trained},
 };
 pub use pictures::pictures;
 
@@ -22,7 +21,8 @@ use crate::{
     inference::request::version_label,
     registry::{ModelRecord, Verdict},
     tracking::{
-        ArtifactFile, Dataset, DatasetColumn, Feature, FeatureKind, ModelFolder, PackedRun, TrainingRun,
+        ArtifactFile, Dataset, DatasetColumn, Feature, FeatureKind, Flavor, ModelFolder, PackedRun,
+        TrainingRun,
     },
 };
 
@@ -45,24 +45,18 @@ pub struct Material<'a> {
     pub n_trees: usize,
 }
 
-/// The files that show how good a model is, and what the training took.
+/// The files that show how good a model is.
 #[derive(Debug, Clone)]
 pub(super) struct Shown {
     /// Below `plots/`.
     pictures: Vec<ArtifactFile>,
     tables: Vec<ArtifactFile>,
-    /// In bytes, of the whole process.
-    peak_memory: Option<u64>,
 }
 
 impl Shown {
     /// Draws and writes everything once; a run that is logged again gets the same bytes.
     pub(super) fn new(material: &Material<'_>) -> Self {
-        Self {
-            pictures: pictures::pictures(material),
-            tables: tables::tables(material),
-            peak_memory: process_peak_memory(),
-        }
+        Self { pictures: pictures::pictures(material), tables: tables::tables(material) }
     }
 }
 
@@ -140,22 +134,30 @@ pub(super) fn training_run(task: &Task, trained: &Trained) -> TrainingRun {
 fn metrics(trained: &Trained) -> Vec<(String, f64)> {
     let seconds = &trained.seconds;
     let system = [
-        ("training_seconds", Some(seconds.working())),
-        ("seconds_read", Some(seconds.read)),
-        ("seconds_queued", Some(seconds.queued)),
-        ("seconds_prepare", Some(seconds.prepare)),
-        ("seconds_fit", Some(seconds.fit)),
-        ("seconds_evaluate", Some(seconds.evaluate)),
-        ("seconds_export", Some(seconds.export)),
-        ("seconds_report", Some(seconds.report)),
-        ("rows_per_second", Some(trained.n_train as f64 / seconds.fit)),
-        ("model_bytes", Some(trained.native.len() as f64)),
-        ("process_peak_memory_bytes", trained.shown.peak_memory.map(|bytes| bytes as f64)),
+        ("training_seconds", seconds.working()),
+        ("seconds_read", seconds.read),
+        ("seconds_queued", seconds.queued),
+        ("seconds_prepare", seconds.prepare),
+        ("seconds_fit", seconds.fit),
+        ("seconds_evaluate", seconds.evaluate),
+        ("seconds_export", seconds.export),
+        ("seconds_report", seconds.report),
+        ("rows_per_second", trained.n_train as f64 / seconds.fit),
+        ("model_bytes", trained.native.len() as f64),
+        ("training_peak_memory_bytes", peak_memory(trained) as f64),
     ];
     let quality = trained.evaluation.metrics.iter();
     let quality = quality.filter_map(|(name, value)| Some((name.clone(), value.as_f64()?)));
-    let system = system.into_iter().filter_map(|(name, value)| Some((format!("system/{name}"), value?)));
+    let system = system.into_iter().map(|(name, value)| (format!("system/{name}"), value));
     quality.chain(system.filter(|(_, value)| value.is_finite())).collect()
+}
+
+/// Most memory that this training held at once, in bytes: its rows and trees, and either what fitting made of
+/// the rows or, once that is gone, the forms of the model.
+fn peak_memory(trained: &Trained) -> usize {
+    let fitted = &trained.fitted;
+    let forms = trained.model.memory_bytes() + trained.flavors.iter().map(Flavor::n_bytes).sum::<usize>();
+    fitted.memory.rows + fitted.ensemble.memory_bytes() + fitted.memory.copies.max(forms)
 }
 
 /// The run with its version, its name, the verdict and its note.

@@ -13,7 +13,7 @@ use crate::{
     error::{Error, FieldError, Result},
     features::{
         Dataset, FeatureTable, inline,
-        join::{JoinReport, join},
+        join::{JoinReport, TooManyRows, join},
         neo4j::{self, GraphSource},
         pipeline::MIN_ROWS,
         postgres,
@@ -21,7 +21,10 @@ use crate::{
         table::{Column, ColumnValues, KeyedTable, MISSING},
     },
     forest::rng::Rng,
-    storage::Database,
+    storage::{
+        Database,
+        records::{self, Mark},
+    },
 };
 
 /// What trainings may read.
@@ -33,7 +36,7 @@ pub struct Sources {
     pub queries: Option<TenantQuery>,
     /// The graph; `None`: switched off.
     pub graph: Option<GraphSource>,
-    /// Most rows that a training takes from the record table.
+    /// Most rows that a training takes: from the record table, and of its join with the graph.
     pub max_rows: usize,
 }
 
@@ -59,6 +62,8 @@ pub struct Origin {
     pub source: &'static str,
     /// What each side of a join gave.
     pub join: Option<JoinReport>,
+    /// How far the record table was read, where it was.
+    pub records: Option<Mark>,
 }
 
 /// Rows as they were read.
@@ -66,7 +71,11 @@ pub struct Origin {
 pub(super) struct Loaded {
     source: &'static str,
     rows: Rows,
+    /// How far the record table was read, where it was.
+    pub(super) records: Option<Mark>,
     warnings: Vec<String>,
+    /// Of a join.
+    max_rows: usize,
 }
 
 #[derive(Debug)]
@@ -142,9 +151,14 @@ impl Sources {
     ) -> Result<Loaded> {
         let (model_type, today) = (request.model_type, now.date_naive());
         let source = self.choose(request)?;
+        let mut records = None;
         let rows = match source {
             Source::Inline => Rows::InRequest,
-            Source::Postgres => Rows::One(postgres::load(&self.database, model_type, self.max_rows).await?),
+            Source::Postgres => {
+                let (table, mark) = self.read_records(model_type).await?;
+                records = Some(mark);
+                Rows::One(table)
+            }
             Source::Joined(graph) => return self.read_both(graph, model_type, today).await,
             Source::Query(queries, text) => {
                 let request = query::Request { user_id, model_type, text };
@@ -152,7 +166,25 @@ impl Sources {
             }
             Source::Cypher(graph, name) => Rows::Graph(graph.named_rows(name, model_type, today).await?),
         };
-        Ok(Loaded { source: source.name(), rows, warnings: vec![] })
+        Ok(Loaded { records, ..self.loaded(source, rows) })
+    }
+
+    /// The record table, and how far it was read.
+    async fn read_records(&self, model_type: ModelType) -> Result<(FeatureTable, Mark)> {
+        let mut transaction = self.database.tenant_snapshot("read_training_rows").await?;
+        let table = postgres::load_in(&mut transaction, model_type, self.max_rows).await?;
+        let mark = records::mark(&mut transaction, model_type, table.n_rows).await?;
+        transaction.commit().await?;
+        Ok((table, mark))
+    }
+
+    /// The same with the entity of each row.
+    async fn read_keyed_records(&self, model_type: ModelType) -> Result<(KeyedTable, Mark)> {
+        let mut transaction = self.database.tenant_snapshot("read_training_rows").await?;
+        let keyed = postgres::load_keyed_in(&mut transaction, model_type, self.max_rows).await?;
+        let mark = records::mark(&mut transaction, model_type, keyed.table.n_rows).await?;
+        transaction.commit().await?;
+        Ok((keyed, mark))
     }
 
     /// What is known of the size before anything is read: inline rows are there, records are counted, what a
@@ -182,24 +214,27 @@ impl Sources {
         model_type: ModelType,
         today: NaiveDate,
     ) -> Result<Loaded> {
-        let (postgres, neo4j) = tokio::join!(
-            postgres::load_keyed(&self.database, model_type, self.max_rows),
-            graph.rows(model_type, today)
-        );
-        let (postgres, source) = (postgres?, Source::Joined(graph).name());
+        let (postgres, neo4j) =
+            tokio::join!(self.read_keyed_records(model_type), graph.rows(model_type, today));
+        let (postgres, mark) = postgres?;
+        let records = Some(mark);
         match neo4j {
-            Ok(neo4j) => Ok(Loaded { source, rows: Rows::Both { postgres, neo4j }, warnings: vec![] }),
+            Ok(neo4j) => {
+                let both = self.loaded(Source::Joined(graph), Rows::Both { postgres, neo4j });
+                Ok(Loaded { records, ..both })
+            }
             Err(error @ Error::Unavailable { .. }) if suffices(&postgres.table) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "training without the graph");
                 let warning = "Neo4j is not available: trained on the records in Postgres alone".to_owned();
-                Ok(Loaded {
-                    source: Source::Postgres.name(),
-                    rows: Rows::One(postgres.table),
-                    warnings: vec![warning],
-                })
+                let alone = self.loaded(Source::Postgres, Rows::One(postgres.table));
+                Ok(Loaded { records, warnings: vec![warning], ..alone })
             }
             Err(error) => Err(error),
         }
+    }
+
+    fn loaded(&self, source: Source<'_>, rows: Rows) -> Loaded {
+        Loaded { source: source.name(), rows, records: None, warnings: vec![], max_rows: self.max_rows }
     }
 }
 
@@ -231,11 +266,11 @@ impl Loaded {
     /// The rows as a dataset; on the training pool, for a join takes its time.
     ///
     /// # Errors
-    /// Those of [`Dataset::new`].
+    /// Those of [`Dataset::new`]; [`Error::Invalid`] if both sides of a join have too many rows together.
     pub(super) fn dataset(self, request: &TrainRequest) -> Result<(Dataset, Origin)> {
         let model_type = request.model_type;
         let catalog_target = model_type.target.map(|target| target.name);
-        let mut origin = Origin { source: self.source, join: None };
+        let mut origin = Origin { source: self.source, join: None, records: self.records };
         let mut warnings = self.warnings;
         let mut dataset = match self.rows {
             Rows::InRequest => {
@@ -252,8 +287,7 @@ impl Loaded {
                 Dataset::new(table, model_type, Some("training_data_query"), catalog_target)?
             }
             Rows::Both { postgres, neo4j } => {
-                let joined = Joined::new(&postgres, neo4j, model_type);
-                drop(postgres);
+                let joined = Joined::new(postgres, neo4j, model_type, self.max_rows)?;
                 let mut dataset = Dataset::new(joined.table, model_type, None, catalog_target)?;
                 dataset.schema.make_optional(&joined.graph_only);
                 warnings.extend(joined.report.columns_of_two_kinds.iter().map(|name| {
@@ -279,20 +313,31 @@ struct Joined {
 }
 
 impl Joined {
-    fn new(postgres: &KeyedTable, neo4j: KeyedTable, model_type: ModelType) -> Self {
-        let (mut table, mut report) = join(postgres, &neo4j.in_entity_order(), model_type.target.is_some());
+    fn new(postgres: KeyedTable, neo4j: KeyedTable, model_type: ModelType, max_rows: usize) -> Result<Self> {
         // The record table has every feature of the catalog, in the catalog's order.
-        let extra = table.columns.split_off(postgres.table.columns.len());
+        let n_own = postgres.table.columns.len();
+        let joined = join(postgres, neo4j.in_entity_order(), model_type.target.is_some(), max_rows);
+        let (mut table, mut report) = joined.map_err(|error| too_many_rows(error, model_type, max_rows))?;
+        let extra = table.columns.split_off(n_own);
         let n_extra = extra.len();
         // A tenant without markets or deals has no use for what they would tell.
         let known = extra.into_iter().filter(|column| column.values.missing() < column.values.len());
         table.columns.extend(known);
-        let kept = &mut table.columns[postgres.table.columns.len()..];
+        let kept = &mut table.columns[n_own..];
         leave_out_some(kept, table.n_rows);
         report.cells_missing -= (n_extra - kept.len()) * table.n_rows;
         let graph_only = kept.iter().map(|column| column.name.clone()).collect();
-        Self { table, report, graph_only }
+        Ok(Self { table, report, graph_only })
     }
+}
+
+fn too_many_rows(TooManyRows(rows): TooManyRows, model_type: ModelType, limit: usize) -> Error {
+    let msg = format!(
+        "{} and Neo4j have {rows} rows together, more than {limit}, the most that one training reads",
+        model_type.table
+    );
+    let error = FieldError::body("too_many_rows", ["model_type"], msg, json!(model_type.name));
+    Error::invalid(error.with_ctx(json!({ "max": limit })))
 }
 
 /// Every so manieth row is learnt from as a request sends it that knows nothing of the graph.
@@ -323,7 +368,10 @@ mod tests {
 
     fn side(rows: usize, columns: Vec<Column>, target: Vec<f64>) -> KeyedTable {
         let entity_ids = (0..rows).map(|row| format!("e{row:03}")).collect();
-        KeyedTable { entity_ids, table: FeatureTable { n_rows: rows, columns, target, observed_at: vec![] } }
+        KeyedTable {
+            entity_ids,
+            table: FeatureTable { n_rows: rows, columns, target, ..FeatureTable::default() },
+        }
     }
 
     #[test]
@@ -335,7 +383,7 @@ mod tests {
             numbers("market", vec![f32::NAN; 3]),
         ];
         let cost = ModelType::parse("cost_forecasting").expect("a type");
-        let joined = Joined::new(&postgres, side(3, graph, vec![f64::NAN; 3]), cost);
+        let joined = Joined::new(postgres, side(3, graph, vec![f64::NAN; 3]), cost, 3).expect("joins");
         let names: Vec<_> = joined.table.columns.iter().map(|column| column.name.as_str()).collect();
         assert_eq!((names, joined.graph_only), (vec!["year", "deals"], vec!["deals".to_owned()]));
         let report = joined.report;
@@ -350,7 +398,7 @@ mod tests {
         let graph =
             side(2_000, vec![numbers("deals", values()), numbers("age", values())], vec![f64::NAN; 2_000]);
         let cost = ModelType::parse("cost_forecasting").expect("a type");
-        let table = Joined::new(&postgres, graph, cost).table;
+        let table = Joined::new(postgres, graph, cost, 2_000).expect("joins").table;
         let missing = |column: usize| -> Vec<bool> {
             let ColumnValues::Numeric(values) = &table.columns[column].values else { panic!("numbers") };
             values.iter().map(|value| value.is_nan()).collect()

@@ -1,4 +1,4 @@
-//! What a training costs: seconds by stage, memory.
+//! What a training costs: seconds by stage.
 
 use std::time::Instant;
 
@@ -41,28 +41,5 @@ impl Stopwatch {
     pub(super) fn lap(&mut self) -> f64 {
         let last = std::mem::replace(&mut self.0, Instant::now());
         (self.0 - last).as_secs_f64()
-    }
-}
-
-/// Most memory that this process ever held at once, in bytes: of all trainings and requests since its start,
-/// not of one training. None where the system does not say (other than Linux).
-pub(super) fn process_peak_memory() -> Option<u64> {
-    peak_in(&std::fs::read_to_string("/proc/self/status").ok()?)
-}
-
-fn peak_in(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kilobytes * 1024)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_peak_is_read_from_the_process_status() {
-        assert_eq!(peak_in("Name:\tx\nVmHWM:\t   12 kB\nVmRSS:\t 3 kB\n"), Some(12 * 1024));
-        assert_eq!(peak_in("Name:\tx\n"), None);
     }
 }

@@ -3,20 +3,18 @@
 use std::{sync::Arc, time::Duration};
 
 use serde_json::json;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{KeptError, Sources, SubmitOptions, TrainOutcome, TrainRequest, request::StoredRequest};
+use super::{
+    KeptError, Sources, SubmitOptions, TrainOutcome, TrainRequest, request::StoredRequest, watch::Watch,
+};
 use crate::{
     auth::Caller,
     catalog::Hyperparameters,
     error::{Error, Result},
-    jobs::{Enqueued, Job, JobState, Jobs, NewJob, Origin, signal_within},
+    jobs::{Enqueued, IdempotencyKey, Job, JobState, Jobs, NewJob, Origin},
 };
-
-/// How often a waiter looks by itself: signals may get lost.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// Queues trainings and waits for them. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -99,6 +97,9 @@ impl Submitter {
             train.data.take().map(|rows| serde_json::to_vec(&rows)).transpose().map_err(Error::internal)?;
         let (model_type, validation_split) = (train.model_type, train.validation_split);
         let query = train.training_data_query.clone();
+        // Not how the answer comes: who lost one may ask for the job instead.
+        let stands_for = json!({ "train": train, "priority": options.priority });
+        let key = options.idempotency_key.as_deref();
         let request =
             StoredRequest { train, inline: rows.is_some(), patient: options.patient, only_if_changed };
         let new = NewJob {
@@ -111,7 +112,7 @@ impl Submitter {
             training_data_query: query.as_deref(),
             origin,
             priority: options.priority,
-            idempotency_key: options.idempotency_key.as_deref(),
+            idempotency_key: key.map(|key| IdempotencyKey { key, stands_for: &stands_for }),
         };
         self.jobs.enqueue(new).await
     }
@@ -122,45 +123,24 @@ impl Submitter {
     /// # Errors
     /// What the training failed with; [`Error::Cancelled`].
     pub async fn wait(&self, job_id: Uuid) -> Result<Awaited> {
-        // Before the first look, so that no change falls between.
-        let mut changes = self.jobs.signals().changes();
-        let mut logged_by = None;
-        loop {
-            match self.jobs.get(job_id).await {
-                Ok(job) => {
-                    if let Some(answer) = self.answer(&job, &mut logged_by)? {
-                        return Ok(answer);
-                    }
-                    if self.leaving.is_cancelled() {
-                        return Ok(Awaited::GoesOn(Box::new(job)));
-                    }
-                }
-                // The job is safe, and Postgres may be back in a moment.
-                Err(Error::Unavailable { .. }) if !self.leaving.is_cancelled() => {}
-                Err(error) => return Err(error),
-            }
-            let longest = logged_by.map_or(LOOK, |by: Instant| LOOK.min(by - Instant::now()));
-            tokio::select! {
-                () = self.leaving.cancelled() => {}
-                () = signal_within(&mut changes, job_id, longest) => {}
-            }
+        let mut watch = self.watch(job_id, None, self.leaving.clone());
+        let mut newest = None;
+        while let Some(job) = watch.next().await? {
+            newest = Some(job);
+        }
+        let job = newest.ok_or_else(|| Error::internal("a watch that told nothing"))?;
+        match job.state {
+            JobState::Queued | JobState::Training => Ok(Awaited::GoesOn(Box::new(job))),
+            JobState::Completed => Ok(Awaited::Done(Box::new(TrainOutcome::of(&job)?))),
+            JobState::Failed => Err(KeptError::of(&job).into_error()),
+            JobState::Cancelled => Err(Error::Cancelled),
         }
     }
 
-    /// The answer that a job allows; `None`: wait on.
-    fn answer(&self, job: &Job, logged_by: &mut Option<Instant>) -> Result<Option<Awaited>> {
-        match job.state {
-            JobState::Queued | JobState::Training => Ok(None),
-            JobState::Failed => Err(KeptError::of(job).into_error()),
-            JobState::Cancelled => Err(Error::Cancelled),
-            JobState::Completed => {
-                let by = *logged_by.get_or_insert_with(|| Instant::now() + self.tracking_wait);
-                let in_time = Instant::now() < by && !self.leaving.is_cancelled();
-                if job.run_id.is_none() && job.being_logged && in_time {
-                    return Ok(None);
-                }
-                Ok(Some(Awaited::Done(Box::new(TrainOutcome::of(job)?))))
-            }
-        }
+    /// Tells how a job of the open scope's tenant goes on, from what is not `known` yet: the revision that the caller
+    /// has seen. Ends with the job, or with `stop`.
+    #[must_use]
+    pub fn watch(&self, job_id: Uuid, known: Option<i64>, stop: CancellationToken) -> Watch {
+        Watch::new(self.jobs.clone(), job_id, known, self.tracking_wait, stop)
     }
 }

@@ -7,45 +7,42 @@ use std::{
 };
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 
 use super::{
-    Decision, KeptOutcome, Rooms, SplitKind, TrainRequest, TrainingPool,
+    Decision, KeptOutcome, Rooms, TrainingPool,
     control::Control,
-    evaluate::{Evaluation, evaluate},
-    fit::{FitContext, Fitted, Resume, fit},
+    evaluate::evaluate,
+    fit::{FitContext, Resume, fit},
     flavors::{Provenance, flavors},
-    memory::{self, MemoryBudget, Reservation, Size},
-    promotion::{self, Champion, Comparison, HeldOut},
+    memory::MemoryBudget,
+    promotion::{self, Champion, HeldOut},
     report::{self, Material, Shown},
     request::StoredRequest,
-    source::{Loaded, Origin},
     split::Split,
     stages::{Seconds, Stopwatch},
+    task::{Rows, Task, Trained},
 };
 use crate::{
-    catalog::{Family, Hyperparameters, ModelType},
+    catalog::{Family, Hyperparameters},
     config::TrainingConfig,
     error::{Error, Result},
-    features::{
-        inline::Row,
-        pipeline::{DataProfile, RowsDigest},
-        query,
-    },
+    features::{inline::Row, query},
     forest::codec::native,
     inference::{LoadedModel, model::NATIVE_FILE},
     jobs::{Claim, JobFile, Stage},
     outbox::Outgoing,
     registry::{ModelRecord, NewModel, Outcome, Verdict},
-    tracking::{Flavor, PackedRun},
+    storage::records::Mark,
+    tracking::PackedRun,
 };
 
 /// File name of XGBoost's own format in the registry and in MLflow.
 pub const XGBOOST_FILE: &str = "model.json";
 
-/// File name of the [`DataProfile`] in the registry, as JSON.
+/// File name of the [`DataProfile`](crate::features::pipeline::DataProfile) in the registry, as JSON.
 pub const PROFILE_FILE: &str = "profile.json";
 
 /// How long a finished training waits for a database that is away, and how often it looks.
@@ -59,64 +56,6 @@ pub struct Trainer {
     memory: MemoryBudget,
     checkpoint_rounds: NonZeroU32,
     rooms: Rooms,
-}
-
-/// What the fitting stage hands to the storing stages.
-pub(super) struct Trained {
-    pub(super) model: Arc<LoadedModel>,
-    pub(super) fitted: Fitted,
-    pub(super) evaluation: Evaluation,
-    held_out: Arc<HeldOut>,
-    /// With the champion that was there when the fitting began.
-    comparison: Comparison,
-    pub(super) importance: Vec<(String, f64)>,
-    pub(super) native: Bytes,
-    pub(super) digest: RowsDigest,
-    pub(super) profile: DataProfile,
-    /// The profile as it is kept.
-    profile_json: Bytes,
-    /// The model in all its forms, for MLflow.
-    pub(super) flavors: Vec<Flavor>,
-    pub(super) n_train: usize,
-    pub(super) n_validation: usize,
-    pub(super) dropped_rows: usize,
-    pub(super) split: SplitKind,
-    /// Where the rows came from.
-    pub(super) origin: Origin,
-    /// The first training row, for MLflow's input example.
-    pub(super) example: Vec<f32>,
-    /// Pictures and tables.
-    pub(super) shown: Shown,
-    /// What the stages took.
-    pub(super) seconds: Seconds,
-    /// For all this.
-    _memory: Reservation,
-}
-
-/// What the CPU part begins with.
-struct Rows {
-    request: TrainRequest,
-    loaded: Loaded,
-    memory: Reservation,
-}
-
-/// A training in progress.
-pub(super) struct Task {
-    /// The right to the job.
-    pub(super) claim: Claim,
-    pub(super) model_type: ModelType,
-    pub(super) params: Hyperparameters,
-    pub(super) validation_split: f64,
-    pub(super) seed: u64,
-    /// Of the tenant's own query.
-    pub(super) query_hash: Option<String>,
-    pub(super) started_at: DateTime<Utc>,
-}
-
-impl Task {
-    fn peak_bytes(&self, size: Size) -> u64 {
-        memory::peak_bytes(self.model_type.family, &self.params, size)
-    }
 }
 
 impl Trainer {
@@ -169,14 +108,14 @@ impl Trainer {
         if let Some(size) = loaded.size() {
             memory.grow(task.peak_bytes(size), task.model_type)?;
         }
-        let seconds_read = stopwatch.lap();
+        let (seconds_read, records) = (stopwatch.lap(), loaded.records);
         let champion = self.champion(&task).await?;
         let known_digest = newest.as_ref().and_then(|newest| newest.data_digest.clone());
         let rows = Rows { request, loaded, memory };
         let fitted = self.fit(&task, rows, champion.clone(), known_digest, control).await?;
         let mut trained = match (fitted, newest) {
             (Some(trained), _) => trained,
-            (None, Some(newest)) => return self.leave_unchanged(&task, &newest).await,
+            (None, Some(newest)) => return self.leave_unchanged(&task, &newest, records).await,
             (None, None) => return Err(Error::internal("rows are the same as those of no version")),
         };
         trained.seconds.read = seconds_read;
@@ -198,7 +137,7 @@ impl Trainer {
     }
 
     /// Completes a retraining whose rows are those of the newest version.
-    async fn leave_unchanged(&self, task: &Task, newest: &ModelRecord) -> Result<()> {
+    async fn leave_unchanged(&self, task: &Task, newest: &ModelRecord, records: Option<Mark>) -> Result<()> {
         let model_version = newest.version_label();
         let message = format!(
             "The rows of {} are those of {model_version}: nothing to learn, no new version",
@@ -221,6 +160,7 @@ impl Trainer {
             message,
             warnings: vec![],
             unchanged: true,
+            records,
         };
         let (metrics, outcome) = (Value::Object(metrics), json!(kept));
         self.rooms.jobs.complete_without_model(&task.claim, newest.id, &metrics, &outcome).await
@@ -353,7 +293,7 @@ impl Trainer {
                 evaluation,
                 held_out: Arc::new(held_out),
                 comparison,
-                _memory: memory,
+                memory,
             }))
         };
         // The sender goes with the work; what is on its way then is of no use any more.
@@ -408,23 +348,9 @@ impl Trainer {
                 data_source: trained.origin.source,
                 files,
                 verdict,
-                outcome: Outcome(&|record| Ok(json!(kept_outcome(task, trained, record, verdict)))),
+                outcome: Outcome(&|record| Ok(json!(task.kept_outcome(trained, record, verdict)))),
                 run: Some(Outgoing { files: &draft.files, document: &document }),
             })
             .await
-    }
-}
-
-/// What the job keeps for its answer.
-fn kept_outcome(task: &Task, trained: &Trained, record: &ModelRecord, verdict: &Verdict) -> KeptOutcome {
-    let warnings = trained.evaluation.warnings.iter().cloned();
-    KeptOutcome {
-        model_id: record.id,
-        model_version: record.version_label(),
-        metrics: trained.evaluation.metrics.clone(),
-        message: report::message(task, trained, record, verdict),
-        promotion: Decision::new(&record.version_label(), verdict),
-        warnings: warnings.chain(report::not_served(record, verdict)).collect(),
-        unchanged: false,
     }
 }

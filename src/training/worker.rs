@@ -125,7 +125,7 @@ impl Worker {
     /// Trains a claimed job to one of its ends. What cannot be noted is noted by the lease, when it runs out.
     async fn work(&self, claim: &Claim) {
         let work = async {
-            let control = Arc::new(Control::new());
+            let control = Arc::new(Control::default());
             let outcome = tokio::select! {
                 biased;
                 outcome = self.trainer.train(claim, &control) => Ok(outcome),

@@ -77,16 +77,26 @@ impl<'lib> Booster<'lib> {
 
     /// Sums of leaf values and base score, one a row; quick for a matrix that is cached.
     pub(super) fn margins(&mut self, matrix: &DMatrix<'lib>) -> Result<&[f32], CallError> {
-        // Type 1 is the margin; an end of 0 means all rounds.
-        const CONFIG: &std::ffi::CStr =
-            cr#"{"type":1,"training":false,"iteration_begin":0,"iteration_end":0,"strict_shape":false}"#;
+        self.margins_of_first(0, matrix)
+    }
+
+    /// The same of the first `rounds` rounds, or of all for 0; goes on from the last call's rounds.
+    pub(super) fn margins_of_first(
+        &mut self,
+        rounds: u32,
+        matrix: &DMatrix<'lib>,
+    ) -> Result<&[f32], CallError> {
+        // Type 1 is the margin.
+        let config = c_string(&format!(
+            r#"{{"type":1,"training":false,"iteration_begin":0,"iteration_end":{rounds},"strict_shape":false}}"#
+        ))?;
         let (mut shape, mut dimensions, mut values) = (ptr::null(), 0, ptr::null());
         // SAFETY: two live handles, a NUL-terminated string and places for the three results.
         self.api.check(unsafe {
             (self.api.booster_predict)(
                 self.handle,
                 matrix.handle(),
-                CONFIG.as_ptr(),
+                config.as_ptr(),
                 &mut shape,
                 &mut dimensions,
                 &mut values,
@@ -154,7 +164,7 @@ mod tests {
     #[test]
     fn a_failed_call_brings_the_library_s_own_words() {
         let library = Library::of_deps();
-        let features = Matrix::from_columns(&[vec![1.0, 2.0, f32::NAN]]);
+        let features = Matrix::from_columns(vec![vec![1.0, 2.0, f32::NAN]]);
         let (names, target) = (["a".to_owned()], [0.0, 1.0, 2.0]);
         let rows =
             Dataset { features: &features, target: &target, feature_names: &names, categorical: &[false] };

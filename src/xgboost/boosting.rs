@@ -1,6 +1,7 @@
 //! One training while it runs: rows, booster and curves.
 
 use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
 
 use crate::forest::codec::xgboost_json;
 
@@ -11,7 +12,7 @@ use super::checkpoint::Checkpoint;
 use super::dmatrix::{DMatrix, FeatureStrings};
 use super::error::{CallError, TrainError};
 use super::inputs::{Fingerprint, Inputs};
-use super::resume::EarlierTrees;
+use super::resume::{EarlierTrees, GoOn};
 use super::train::{Round, Trained};
 
 /// What every training is set to, whatever its [`Params`].
@@ -46,12 +47,22 @@ pub(super) struct Boosting<'lib, 'a> {
 }
 
 impl<'lib, 'a> Boosting<'lib, 'a> {
-    /// Copies the rows, and goes through the rounds of a checkpoint; all must have been checked.
+    /// Copies the rows; the inputs must have been checked.
     pub(super) fn new(
         api: &'lib Api,
         inputs: Inputs<'a>,
         n_threads: NonZeroUsize,
+    ) -> Result<Self, TrainError> {
+        Self::resume(api, inputs, n_threads, None, &mut || ControlFlow::Continue(()))
+    }
+
+    /// Copies the rows and goes through the rounds of a checkpoint of the same inputs.
+    pub(super) fn resume(
+        api: &'lib Api,
+        inputs: Inputs<'a>,
+        n_threads: NonZeroUsize,
         last: Option<Checkpoint>,
+        go_on: GoOn<'_>,
     ) -> Result<Self, TrainError> {
         let mut training = DMatrix::new(api, &inputs.training, n_threads.get())?;
         let mut validation = match &inputs.validation {
@@ -61,15 +72,16 @@ impl<'lib, 'a> Boosting<'lib, 'a> {
         let (mut earlier, mut train_curve, mut validation_curve) = (None, Vec::new(), Vec::new());
         if let Some(last) = last {
             let trees = EarlierTrees::new(last.model, last.train_curve.len())?;
-            trees.set_margins(api, std::iter::once(&mut training).chain(&mut validation), n_threads)?;
+            let mut rows: Vec<_> = std::iter::once(&mut training).chain(&mut validation).collect();
+            trees.set_margins(api, &mut rows, n_threads, go_on)?;
             earlier = Some(trees);
             (train_curve, validation_curve) = (last.train_curve, last.validation_curve);
         }
-        let cached: Vec<_> = std::iter::once(&training).chain(&validation).collect();
-        let mut booster = Booster::new(api, &cached)?;
+        let rows: Vec<_> = std::iter::once(&training).chain(&validation).collect();
+        let mut booster = Booster::new(api, &rows)?;
         configure(&mut booster, &inputs, n_threads)?;
         if let Some(trees) = &earlier {
-            trees.replay(api, &mut booster, &inputs.training, n_threads)?;
+            trees.replay(api, &mut booster, &rows, &inputs.training, n_threads, go_on)?;
         }
         let best_iteration = match inputs.params.early_stopping_rounds {
             Some(_) => first_of_least(&validation_curve),

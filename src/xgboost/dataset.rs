@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     fn check(columns: &[Vec<f32>], target: &[f32], categorical: &[bool]) -> Result<(), DatasetError> {
-        let features = Matrix::from_columns(columns);
+        let features = Matrix::from_columns(columns.to_vec());
         let names: Vec<_> = (0..columns.len()).map(|j| format!("f{j}")).collect();
         Dataset { features: &features, target, feature_names: &names, categorical }.check()
     }

@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn whatever_decides_a_model_is_in_its_fingerprint() {
         let features = [[vec![1.0, f32::NAN]], [vec![1.0, 0.0]], [vec![1.0, -0.0]]]
-            .map(|columns| Matrix::from_columns(&columns));
+            .map(|columns| Matrix::from_columns(columns.into()));
         let names = ["a", "b"].map(|name| [name.to_owned()]);
         let rows = |i: usize, target: &'static [f32], name: usize, categorical: &'static [bool]| Dataset {
             features: &features[i],

@@ -70,7 +70,7 @@ pub fn train(
 ) -> Result<Trained, TrainError> {
     let inputs = Inputs { training, validation, params, seed };
     inputs.check()?;
-    let mut boosting = Boosting::new(library.api(), inputs, n_threads, None)?;
+    let mut boosting = Boosting::new(library.api(), inputs, n_threads)?;
     while let Some(index) = boosting.next_round() {
         if on_round(boosting.grow(index)?).is_break() {
             return Err(TrainError::Cancelled);
@@ -97,11 +97,11 @@ pub fn train_resumable(
 ) -> Result<Trained, TrainError> {
     inputs.check()?;
     let fingerprint = inputs.fingerprint(library.version());
-    let Checkpoints { every, last, keep } = checkpoints;
+    let Checkpoints { every, last, keep, go_on } = checkpoints;
     if last.as_ref().is_some_and(|last| last.fingerprint != fingerprint) {
         return Err(TrainError::ForeignCheckpoint);
     }
-    let mut boosting = Boosting::new(library.api(), inputs, n_threads, last)?;
+    let mut boosting = Boosting::resume(library.api(), inputs, n_threads, last, go_on)?;
     while let Some(index) = boosting.next_round() {
         if on_round(boosting.grow(index)?).is_break() {
             return Err(TrainError::Cancelled);

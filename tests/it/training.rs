@@ -232,28 +232,31 @@ async fn no_hold_out_is_in_sample_and_says_so() {
 async fn a_full_queue_says_when_to_come_again() {
     for (setting, status) in [("TRAINING_QUEUE", 503), ("TENANT_TRAINING_QUEUE", 429)] {
         let service = Service::start_with(&[("WORKERS", "1"), (setting, "1")]).await;
-        let under_way = async |n: i64| {
-            while service.unfinished_trainings().await < n {
+        let until = async |state: &str| {
+            while service.jobs_in(state).await == 0 {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        let long = json!({"data": rows(3000), "hyperparameters": {"n_estimators": 500, "max_depth": 8}});
+        let long = json!({"data": rows(3000), "hyperparameters": {"n_estimators": 10_000, "max_depth": 8}});
         let (first, second, refused) = tokio::join!(
             service.train(TENANT_A, "cost_forecasting", long),
             async {
-                while service.jobs_in("training").await == 0 {
-                    tokio::time::sleep(Duration::from_millis(5)).await;
-                }
+                until("training").await;
                 service
                     .train(TENANT_A, "roi_prediction", json!({"data": rows(30), "target": "total_cost"}))
                     .await
             },
             async {
-                under_way(2).await;
-                service.train(TENANT_A, "cost_forecasting", json!({"data": rows(30)})).await
+                until("queued").await;
+                until("training").await;
+                let refused = service.train(TENANT_A, "cost_forecasting", json!({"data": rows(30)})).await;
+                let running = service.get("/api/ml/jobs?status=training", TENANT_A).await.ok();
+                let path = format!("/api/ml/jobs/{}", running["jobs"][0]["job_id"].as_str().expect("a job"));
+                service.send("DELETE", &path, TENANT_A, "user", None).await;
+                refused
             }
         );
-        first.ok();
+        assert_eq!(first.status, 409, "{}", first.body);
         second.ok();
         assert_eq!(refused.status, status, "{}", refused.body);
         let seconds: u32 = refused.headers["retry-after"].to_str().expect("a text").parse().expect("seconds");

@@ -80,7 +80,7 @@ fn generated(n: usize, seed: u64, levels: f64, missing: f64) -> Table {
             column.push(if rng.unit() < chance { f32::NAN } else { x as f32 });
         }
     }
-    Table { rows: Matrix::from_columns(&columns), labels }
+    Table { rows: Matrix::from_columns(columns), labels }
 }
 
 /// 4,454 loans; class 1 is status bad. Texts become ordinal codes in alphabetical order.
@@ -100,7 +100,7 @@ fn credit_data() -> Option<Table> {
         texts.iter().map(|text| codes.get(text).copied().unwrap_or(f32::NAN)).collect()
     };
     let columns: Vec<Vec<f32>> = (1..records[0].len()).map(column).collect();
-    Some(Table { rows: Matrix::from_columns(&columns), labels })
+    Some(Table { rows: Matrix::from_columns(columns), labels })
 }
 
 fn fit_forest(table: &Table, params: RandomForestParams, seed: u64) -> Ensemble {

@@ -61,7 +61,7 @@ fn the_profile_is_what_numpy_and_pandas_say_and_the_digest_what_hashlib_says() {
     let codes = (0..1_003).map(|_| if rng.below(9) == 0 { u32::MAX } else { rng.below(3) }).collect();
     columns.push(Column { name: "roof".into(), values: ColumnValues::Categorical { labels, codes } });
     let target: Vec<f64> = (0..1_003).map(|_| 1e9 + rng.unit() * 1e3).collect();
-    let table = FeatureTable { n_rows: 1_003, columns, target, observed_at: vec![] };
+    let table = FeatureTable { n_rows: 1_003, columns, target, ..FeatureTable::default() };
 
     let column = |column: &Column| match &column.values {
         ColumnValues::Numeric(values) => {

@@ -12,7 +12,7 @@ use crate::dev::{Error, Result, deps};
 const OPEN_COPY: &str = "/var/cache/binah-ml";
 
 /// What this room runs.
-const PROGRAMS: [&str; 4] = ["initdb", "postgres", "createdb", "dropdb"];
+const PROGRAMS: [&str; 3] = ["initdb", "postgres", "createdb"];
 
 /// A folder with PostgreSQL's programs.
 #[derive(Debug, Clone)]

@@ -86,10 +86,14 @@ fn side(names: &'static [&'static str]) -> impl Strategy<Value = KeyedTable> {
                 .chain([("text".to_owned(), text)])
                 .map(|(name, values)| Column { name, values })
                 .collect();
-            let table = FeatureTable { n_rows: entity_ids.len(), columns, target, observed_at: vec![] };
+            let table = FeatureTable { n_rows: entity_ids.len(), columns, target, ..FeatureTable::default() };
             KeyedTable { entity_ids, table }
         })
     })
+}
+
+fn joined(postgres: KeyedTable, neo4j: KeyedTable, supervised: bool) -> (FeatureTable, JoinReport) {
+    join(postgres, neo4j, supervised, usize::MAX).expect("no limit")
 }
 
 proptest! {
@@ -97,8 +101,8 @@ proptest! {
     fn the_join_is_the_naive_join(
         postgres in side(&["a", "b"]), neo4j in side(&["b", "c"]), supervised: bool
     ) {
-        let (table, report) = join(&postgres, &neo4j, supervised);
         let expected = naive(&postgres, &neo4j, supervised);
+        let (table, report) = joined(postgres, neo4j, supervised);
         prop_assert_eq!(table.n_rows, expected.len());
         prop_assert_eq!(report.rows_joined, expected.len());
         for (row, (cells, target)) in expected.iter().enumerate() {
@@ -121,7 +125,10 @@ fn keyed(ids: &[&str], columns: Vec<(&str, ColumnValues)>, target: Vec<f64>) -> 
     let columns =
         columns.into_iter().map(|(name, values)| Column { name: name.to_owned(), values }).collect();
     let entity_ids: Vec<String> = ids.iter().map(|id| (*id).to_owned()).collect();
-    KeyedTable { table: FeatureTable { n_rows: ids.len(), columns, target, observed_at: vec![] }, entity_ids }
+    KeyedTable {
+        table: FeatureTable { n_rows: ids.len(), columns, target, ..FeatureTable::default() },
+        entity_ids,
+    }
 }
 
 #[test]
@@ -139,7 +146,7 @@ fn each_side_fills_what_the_other_lacks() {
         ],
         vec![f64::NAN, f64::NAN, 90.0, f64::NAN],
     );
-    let (table, report) = join(&postgres, &neo4j, true);
+    let (table, report) = joined(postgres.clone(), neo4j.clone(), true);
     assert_eq!(table.target, [10.0, 20.0, 90.0], "p3 and p8 have no target");
     assert_eq!(table.columns[0].values, ColumnValues::Numeric(vec![1.0, 2.0, 9.0]));
     assert_eq!(cell(&table, "deals", 0), Cell::Number(6.0));
@@ -159,7 +166,7 @@ fn each_side_fills_what_the_other_lacks() {
     let message =
         "joined 3 rows from 3 of Postgres and 4 of Neo4j: 1 values from Postgres, 4 from Neo4j, 1 missing";
     assert_eq!(report.to_string(), message);
-    assert_eq!(join(&postgres, &neo4j, false).0.n_rows, 5);
+    assert_eq!(joined(postgres, neo4j, false).0.n_rows, 5);
 }
 
 #[test]
@@ -167,12 +174,12 @@ fn a_column_of_two_kinds_is_postgres_s_alone() {
     let text = categories([Some("x"), None].into_iter());
     let postgres = keyed(&["e1", "e2"], vec![("kind", text.clone())], vec![]);
     let neo4j = keyed(&["e2"], vec![("kind", ColumnValues::Numeric(vec![3.0]))], vec![]);
-    let (table, report) = join(&postgres, &neo4j, false);
+    let (table, report) = joined(postgres.clone(), neo4j, false);
     assert_eq!(table.columns[0].values, text);
     assert_eq!(report.columns_of_two_kinds, ["kind"]);
     // No value at all is of no kind.
     let empty = keyed(&["e1", "e2"], vec![("kind", ColumnValues::Numeric(vec![f32::NAN; 2]))], vec![]);
-    let (table, report) = join(&empty, &postgres, false);
+    let (table, report) = joined(empty, postgres, false);
     assert_eq!(table.columns[0].values, text);
     assert_eq!(report.columns_of_two_kinds, Vec::<String>::new());
 }
@@ -183,5 +190,13 @@ fn times_are_completed() {
     postgres.table.observed_at = vec![1.0, f64::NAN];
     let mut neo4j = keyed(&["e2", "e1"], vec![], vec![]);
     neo4j.table.observed_at = vec![2.0, 3.0];
-    assert_eq!(join(&postgres, &neo4j, false).0.observed_at, [1.0, 2.0]);
+    assert_eq!(joined(postgres, neo4j, false).0.observed_at, [1.0, 2.0]);
+}
+
+#[test]
+fn both_sides_together_have_a_limit() {
+    let side = |ids: &[&str]| keyed(ids, vec![("a", ColumnValues::Numeric(vec![1.0; ids.len()]))], vec![]);
+    let join_within = |max_rows| join(side(&["e1", "e2"]), side(&["e2", "e3", "e4"]), false, max_rows);
+    assert_eq!(join_within(4).expect("within it").0.n_rows, 4);
+    assert_eq!(join_within(3), Err(TooManyRows(4)));
 }

@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::catalog::ModelType;
 use crate::error::{Error, FieldError, Result};
 use crate::features::inline::MAX_CATEGORIES;
+use crate::features::numbers::{Collapsed, Numbers};
 use crate::features::schema::{category_name, numbered};
 use crate::features::table::{Column, ColumnValues, FeatureTable, KeyedTable, MISSING};
 
@@ -34,7 +35,7 @@ struct Builder {
 enum Values {
     /// So many rows without a value, and none with one.
     Missing(usize),
-    Numbers(Vec<f32>),
+    Numbers(Numbers),
     Texts {
         labels: Vec<String>,
         position: HashMap<String, u32>,
@@ -107,10 +108,12 @@ impl Columns {
 
     pub(super) fn finish(self) -> KeyedTable {
         let n_rows = self.entity_ids.len();
-        let columns = self.features.into_iter().map(Builder::finish).collect();
+        let mut collapsed = Collapsed::default();
+        let columns = self.features.into_iter().map(|feature| feature.finish(&mut collapsed)).collect();
+        let warnings = collapsed.warnings();
         let target = self.target.map_or_else(Vec::new, |(_, values)| values);
         let observed_at = self.observed_at.unwrap_or_default();
-        let table = FeatureTable { n_rows, columns, target, observed_at };
+        let table = FeatureTable { n_rows, columns, target, observed_at, warnings };
         KeyedTable { entity_ids: self.entity_ids, table }
     }
 }
@@ -124,19 +127,18 @@ impl Builder {
                 BoltType::String(_) => {
                     Values::Texts { labels: vec![], position: HashMap::new(), codes: vec![MISSING; rows] }
                 }
-                _ => Values::Numbers(vec![f32::NAN; rows]),
+                _ => Values::Numbers(Numbers::missing(rows)),
             };
         }
         match &mut self.values {
             Values::Missing(_) => Ok(()),
-            Values::Numbers(values) => {
+            Values::Numbers(numbers) => {
                 let number = match &value {
                     BoltType::Null(_) => Some(f64::NAN),
                     other => number(other).or_else(|| days(other)),
                 };
-                values
-                    .push(number.ok_or_else(|| wrong(&self.name, "a number, a boolean or a date", &value))?
-                        as f32);
+                numbers
+                    .push(number.ok_or_else(|| wrong(&self.name, "a number, a boolean or a date", &value))?);
                 Ok(())
             }
             Values::Texts { labels, position, codes } => {
@@ -163,10 +165,10 @@ impl Builder {
         }
     }
 
-    fn finish(self) -> Column {
+    fn finish(self, collapsed: &mut Collapsed) -> Column {
         let values = match self.values {
             Values::Missing(rows) => ColumnValues::Numeric(vec![f32::NAN; rows]),
-            Values::Numbers(values) => ColumnValues::Numeric(values),
+            Values::Numbers(numbers) => collapsed.finish(&self.name, numbers),
             Values::Texts { labels, codes, .. } => ColumnValues::Categorical { labels, codes },
         };
         Column { name: self.name, values }

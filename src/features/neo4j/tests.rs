@@ -266,7 +266,8 @@ async fn values_become_features(options: &GraphOptions) {
     ];
     let kinds = "UNWIND [['b', 'commercial '], ['a', 2], ['a', '1'], ['c', null]] AS x \
         RETURN x[0] AS entity_id, x[1] AS property_type, 1 AS target";
-    let mut templates = vec![("types", types), ("kinds", kinds)];
+    let ids = "UNWIND range(1, 30) AS i RETURN i AS entity_id, 20000000 + i AS deed, i % 7 AS size";
+    let mut templates = vec![("types", types), ("kinds", kinds), ("ids", ids)];
     templates.extend(bad.map(|(name, text, _)| (name, text)));
     let source = with_templates(options, &templates);
     let rows = named_for("risk_assessment", &source, "types").await.expect("rows");
@@ -295,6 +296,8 @@ async fn values_become_features(options: &GraphOptions) {
         [kind(0), kind(1), kind(2), kind(3)],
         [Some("commercial"), Some("commercial"), Some("residential"), None]
     );
+    let told = named(&source, "ids").await.expect("rows").table.warnings;
+    assert!(told.len() == 1 && told[0].contains("'deed' differ only beyond 24 bits"), "{told:?}");
     let error = named_for("cost_forecasting", &source, "list").await.expect_err("no target").to_string();
     assert!(error.contains("no column 'total_cost' or 'target'"), "{error}");
     for (name, _, expected) in bad {

@@ -3,16 +3,19 @@
 //! for one row; what is infinite is missing here, and refused there.
 //!
 //! 1. Names of categories lose the spaces around them, as a request's do; an empty one is missing.
-//! 2. Infinite features become missing; rows without a target or any feature are left out (`rows`).
+//! 2. Infinite features become missing; rows without a target or any feature are left out (`rows`). What
+//!    reading lost (`super::numbers`) is told with it.
 //! 3. What nothing can be learnt from is refused (`checks`).
 //! 4. The rows get their fingerprint ([`digest`]): all columns of the source, usable rows, in order.
 //! 5. Columns that say nothing are left out with a note ([`redundant`]): no value, one value, a copy.
-//! 6. [`FeatureSchema::of`] numbers the categories, and the matrix is made.
+//! 6. [`FeatureSchema::of`] numbers the categories, and the columns become the matrix: no value is in memory
+//!    twice ([`Examples`]).
 //! 7. The matrix is summarised for drift later ([`profile`]) and searched for features that give the
 //!    target away ([`leakage`]).
 
 mod checks;
 pub mod digest;
+mod examples;
 pub mod leakage;
 mod moments;
 pub mod profile;
@@ -20,10 +23,11 @@ pub mod redundant;
 mod rows;
 
 use super::{Column, FeatureSchema, FeatureTable};
-use crate::{catalog::ModelType, error::MAX_FAULTS, error::Result, forest::Matrix};
+use crate::{catalog::ModelType, error::MAX_FAULTS, error::Result};
 pub use checks::MIN_ROWS;
 use checks::Refuse;
 pub use digest::RowsDigest;
+pub use examples::Examples;
 pub use profile::DataProfile;
 pub use redundant::{Dropped, Redundancy};
 
@@ -32,11 +36,11 @@ pub use redundant::{Dropped, Redundancy};
 pub struct Dataset {
     /// The features, kept with the model.
     pub schema: FeatureSchema,
-    /// One row an example.
-    pub features: Matrix,
-    /// All columns of the source as names and numbers, those that the model does without at the end: what
-    /// an earlier model needs to predict the same rows.
-    pub columns: Vec<Column>,
+    /// The usable rows.
+    pub features: Examples,
+    /// Columns of the source that the model does without: an earlier model may need them to predict the same
+    /// rows.
+    pub left_out: Vec<Column>,
     /// One value a row; empty for an unsupervised model.
     pub target: Vec<f64>,
     /// Seconds since 1970, NaN where unknown; empty if the source has no times.
@@ -71,7 +75,8 @@ impl Dataset {
         checks::refuse_names(&table, model_type.family, refuse)?;
         checks::refuse_infinite_target(&table.target, target_name, refuse)?;
         rows::clean_categories(&mut table, model_type);
-        let mut warnings = rows::blank_infinite(&mut table);
+        let mut warnings = std::mem::take(&mut table.warnings);
+        warnings.extend(rows::blank_infinite(&mut table));
         let n_rows = table.n_rows;
         rows::retain_usable(&mut table);
         checks::refuse_too_few(&table, refuse)?;
@@ -86,14 +91,13 @@ impl Dataset {
         warnings.extend(redundant::notes(&dropped));
         let mut schema = FeatureSchema::of(&table, model_type, target.map(str::to_owned));
         schema.dropped = dropped;
-        let features = schema.matrix(&table);
+        let features = schema.matrix(table.columns);
         warnings.extend(leakage::warnings(&schema, &features, &table.target));
         let dropped_rows = n_rows - table.n_rows;
-        table.columns.extend(left_out);
         Ok(Self {
-            columns: table.columns,
+            left_out,
             profile: DataProfile::of(&schema, &features, &table.target),
-            features,
+            features: Examples::new(features),
             schema,
             dropped_rows,
             warnings,

@@ -42,7 +42,7 @@ fn categorical(name: &str, labels: &[&str], codes: Vec<u32>) -> Column {
 }
 
 fn table(columns: Vec<Column>, target: Vec<f64>) -> FeatureTable {
-    FeatureTable { n_rows: columns[0].values.len(), columns, target, observed_at: vec![] }
+    FeatureTable { n_rows: columns[0].values.len(), columns, target, ..FeatureTable::default() }
 }
 
 fn cost(columns: Vec<Column>) -> Dataset {
@@ -60,7 +60,7 @@ fn unusable_rows_are_left_out_and_counted() {
     });
     let dataset = dataset("cost_forecasting", rows).expect("usable");
     assert_eq!((dataset.n_rows(), dataset.dropped_rows, dataset.target[0]), (28, 2, 2.0));
-    assert_eq!(dataset.features.column(0)[0], 2.0);
+    assert_eq!(dataset.features.fitting().column(0)[0], 2.0);
 }
 
 #[test]
@@ -183,13 +183,13 @@ fn categories_are_spelt_as_a_request_spells_them() {
     let codes = (0..30).map(|i| i % 5).collect();
     let dataset = cost(vec![
         numeric("a", (0..30u8).map(f32::from)),
-        categorical("property_type", &[" 2", "commercial", "  ", "castle ", "1"], codes),
+        categorical("property_type", &[" 2.0", "commercial", "  ", "castle ", "1"], codes),
     ]);
     let FeatureKind::Categorical { categories, .. } = &dataset.schema.features[1].kind else {
         panic!("a category")
     };
     assert_eq!(categories, &["castle", "commercial", "residential"]);
-    let column = &dataset.features.column(1)[..5];
+    let column = &dataset.features.fitting().column(1)[..5];
     assert_eq!((column[0], column[1], column[3], column[4]), (1.0, 1.0, 0.0, 2.0));
     assert!(column[2].is_nan());
 }

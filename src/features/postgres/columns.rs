@@ -10,6 +10,7 @@ use crate::{
     error::FieldError,
     features::{
         inline::MAX_CATEGORIES,
+        numbers::{Collapsed, Numbers},
         schema::category_name,
         table::{Column, ColumnValues, FeatureTable, KeyedTable, MISSING},
     },
@@ -45,7 +46,7 @@ pub(in crate::features) struct Columns {
 }
 
 enum Sink {
-    Numbers(Vec<f32>),
+    Numbers(Numbers),
     Wide(Vec<f64>),
     Categories(Categories),
     Texts(Vec<String>),
@@ -63,7 +64,7 @@ struct Categories {
 impl Columns {
     pub(in crate::features) fn new(plans: Vec<ColumnPlan>) -> Self {
         let sink = |role: &Role| match role {
-            Role::Number => Sink::Numbers(vec![]),
+            Role::Number => Sink::Numbers(Numbers::default()),
             Role::Target | Role::Time => Sink::Wide(vec![]),
             Role::Category(_) => Sink::Categories(Categories::default()),
             Role::Entity => Sink::Texts(vec![]),
@@ -89,7 +90,7 @@ impl Columns {
     ) -> Result<()> {
         for ((plan, sink), field) in self.columns.iter_mut().zip(fields) {
             match sink {
-                Sink::Numbers(values) => values.push(plan.number(field)? as f32),
+                Sink::Numbers(numbers) => numbers.push(plan.number(field)?),
                 Sink::Wide(values) if plan.role == Role::Time => values.push(plan.seconds(field)?),
                 Sink::Wide(values) => values.push(plan.number(field)?),
                 Sink::Categories(categories) => categories.push(field, plan)?,
@@ -106,11 +107,11 @@ impl Columns {
 
     /// As [`Self::into_table`], with the entities if the plan has them.
     pub(in crate::features) fn into_keyed(self) -> KeyedTable {
-        let mut entity_ids = vec![];
+        let (mut entity_ids, mut collapsed) = (vec![], Collapsed::default());
         let mut table = FeatureTable { n_rows: self.n_rows, ..FeatureTable::default() };
         for (plan, sink) in self.columns {
             let values = match sink {
-                Sink::Numbers(values) => ColumnValues::Numeric(values),
+                Sink::Numbers(numbers) => collapsed.finish(&plan.name, numbers),
                 Sink::Categories(Categories { labels, codes, .. }) => {
                     ColumnValues::Categorical { labels, codes }
                 }
@@ -133,6 +134,7 @@ impl Columns {
         if table.observed_at.iter().all(|time| time.is_nan()) {
             table.observed_at = vec![];
         }
+        table.warnings = collapsed.warnings();
         KeyedTable { entity_ids, table }
     }
 }

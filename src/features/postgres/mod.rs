@@ -49,17 +49,6 @@ pub async fn load(database: &Database, model_type: ModelType, max_rows: usize) -
     Ok(table)
 }
 
-/// As [`load`], with the entity of each row, for [`join`](super::join::join()).
-///
-/// # Errors
-/// As there.
-pub async fn load_keyed(database: &Database, model_type: ModelType, max_rows: usize) -> Result<KeyedTable> {
-    let mut transaction = database.tenant_snapshot("read_training_rows").await?;
-    let columns = read(&mut transaction, model_type, max_rows, ", entity_id").await?;
-    transaction.commit().await?;
-    Ok(columns.into_keyed())
-}
-
 /// As [`load`], in a transaction that is already open.
 ///
 /// # Errors
@@ -70,6 +59,18 @@ pub async fn load_in(
     max_rows: usize,
 ) -> Result<FeatureTable> {
     Ok(read(transaction, model_type, max_rows, "").await?.into_table())
+}
+
+/// As [`load_in`], with the entity of each row, for [`join`](super::join::join()).
+///
+/// # Errors
+/// As there.
+pub async fn load_keyed_in(
+    transaction: &mut TenantTransaction,
+    model_type: ModelType,
+    max_rows: usize,
+) -> Result<KeyedTable> {
+    Ok(read(transaction, model_type, max_rows, ", entity_id").await?.into_keyed())
 }
 
 /// How many records the tenant of the open scope has for [`load`], counted up to one more than `max_rows`.

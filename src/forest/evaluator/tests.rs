@@ -1,3 +1,5 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use proptest::prelude::*;
 
 use super::*;
@@ -15,7 +17,7 @@ fn plain(ensemble: &Ensemble, row: &[f32]) -> f64 {
 
 fn matrix(n_features: usize, rows: &[Vec<f32>]) -> Matrix {
     let columns: Vec<Vec<f32>> = (0..n_features).map(|j| rows.iter().map(|row| row[j]).collect()).collect();
-    Matrix::from_columns(&columns)
+    Matrix::from_columns(columns)
 }
 
 proptest! {
@@ -73,9 +75,30 @@ fn many_rows_on_several_threads_agree_with_single_rows() {
     let evaluator = Evaluator::new(&ensemble).expect("valid");
     let column: Vec<f32> = (0..5_003).map(|i| (i % 43) as f32).collect();
     assert!(column.len() * evaluator.forest.steps_per_row() > 4 * PARALLEL_STEPS, "work for several threads");
-    let batch = evaluator.predict(&Matrix::from_columns(std::slice::from_ref(&column)));
+    let batch = evaluator.predict(&Matrix::from_columns(vec![column.clone()]));
     for (x, prediction) in column.iter().zip(batch) {
         assert_eq!(prediction, evaluator.predict_row(&[*x]));
+    }
+}
+
+#[test]
+fn a_long_prediction_can_be_ended() {
+    let evaluator = Evaluator::new(&sum_of(vec![chain(40); 50])).expect("valid");
+    let rows = Matrix::from_columns(vec![vec![3.0; 5_003]]);
+    let asked = AtomicUsize::new(0);
+    let stop_at = |n: usize| {
+        let asked = &asked;
+        asked.store(0, Ordering::Relaxed);
+        move || match asked.fetch_add(1, Ordering::Relaxed) + 1 {
+            count if count >= n => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        }
+    };
+    assert_eq!(evaluator.predict_while(&rows, &stop_at(usize::MAX)), Some(evaluator.predict(&rows)));
+    let all = asked.load(Ordering::Relaxed);
+    assert!(all > 4, "asked {all} times");
+    for n in [1, all] {
+        assert_eq!(evaluator.predict_while(&rows, &stop_at(n)), None, "a break at the {n}th time");
     }
 }
 
@@ -84,7 +107,7 @@ fn no_trees_give_the_base_score() {
     let ensemble = Ensemble { base_score: 0.5, ..sum_of(vec![]) };
     let evaluator = Evaluator::new(&ensemble).expect("valid");
     assert_eq!(evaluator.predict_row(&[1.0]), 0.5);
-    assert_eq!(evaluator.predict(&Matrix::from_columns(&[vec![1.0; 3]])), [0.5; 3]);
+    assert_eq!(evaluator.predict(&Matrix::from_columns(vec![vec![1.0; 3]])), [0.5; 3]);
 }
 
 #[test]

@@ -1,4 +1,5 @@
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 
@@ -22,7 +23,7 @@ fn sample(n: usize) -> Matrix {
     let mut column = || (0..n).map(|_| rng.unit() as f32).collect::<Vec<f32>>();
     let (mut a, mut b) = (column(), column());
     (a[0], b[0]) = (9.0, -9.0);
-    Matrix::from_columns(&[a, b, vec![1.0; n]])
+    Matrix::from_columns(vec![a, b, vec![1.0; n]])
 }
 
 #[test]
@@ -94,7 +95,7 @@ fn the_number_of_threads_does_not_matter_but_the_seed_does() {
 fn missing_values_can_isolate_a_row() {
     let mut column = vec![1.0; 100];
     column[3] = f32::NAN;
-    let rows = Matrix::from_columns(&[column]);
+    let rows = Matrix::from_columns(vec![column]);
     let forest = fit_quietly(&rows, IsolationForestParams::default(), 0);
     let scores = Evaluator::new(&forest).expect("valid").predict(&rows);
     assert!(scores[3] < scores[0]);
@@ -103,7 +104,7 @@ fn missing_values_can_isolate_a_row() {
 #[test]
 fn tables_without_structure_are_single_leaves() {
     for rows in [vec![1.0], vec![2.0; 50], vec![f32::NAN; 50]] {
-        let rows = Matrix::from_columns(&[rows]);
+        let rows = Matrix::from_columns(vec![rows]);
         let forest = fit_quietly(&rows, IsolationForestParams::default(), 0);
         assert!(forest.trees.iter().all(|tree| tree.len() == 1));
         assert!(Evaluator::new(&forest).expect("valid").predict_row(&[0.0]).is_finite());
@@ -126,4 +127,31 @@ fn quantiles_are_linear_between_neighbours() {
     assert_eq!(quantile(values.clone(), 1.0 / 3.0), 2.0);
     assert!((quantile(values, 0.1) - 1.3).abs() < 1e-15);
     assert_eq!(quantile(vec![7.0], 0.3), 7.0);
+}
+
+#[test]
+fn scoring_for_the_contamination_can_be_cancelled() {
+    let rows = sample(20_000);
+    let contamination = Contamination::Fraction(0.1);
+    let params = IsolationForestParams { contamination, ..IsolationForestParams::default() };
+    let params = params.check().expect("parameters in range");
+    let after_the_last_tree = AtomicUsize::new(0);
+    let result = fit(&rows, &params, 0, &|done| {
+        let all_done = done == params.n_estimators as usize;
+        if all_done && after_the_last_tree.fetch_add(1, Ordering::Relaxed) == 1 {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    });
+    assert_eq!(result, Err(FitError::Cancelled));
+}
+
+#[test]
+fn a_tree_of_all_rows_can_be_cancelled() {
+    let rows = sample(300_000);
+    let max_samples = MaxSamples::Fraction(1.0);
+    let params = IsolationForestParams { n_estimators: 1, max_samples, ..IsolationForestParams::default() };
+    let stop = |done| if done == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+    assert_eq!(fit(&rows, &params.check().expect("in range"), 0, &stop), Err(FitError::Cancelled));
 }

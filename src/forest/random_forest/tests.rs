@@ -1,4 +1,5 @@
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 use crate::forest::ensemble::Tree;
@@ -22,7 +23,7 @@ fn sample(n: usize) -> (Matrix, Vec<u8>) {
     let (mut a, b, c) = (column(), column(), column());
     let labels = a.iter().zip(&b).map(|(a, b)| u8::from((*a > 0.0) == (*b > 0.0))).collect();
     a.iter_mut().step_by(7).for_each(|x| *x = f32::NAN);
-    (Matrix::from_columns(&[a, b, c]), labels)
+    (Matrix::from_columns(vec![a, b, c]), labels)
 }
 
 /// One tree over all rows and features.
@@ -118,7 +119,7 @@ fn limits_hold() {
 #[test]
 fn missing_against_present_can_be_the_best_split() {
     let rows =
-        Matrix::from_columns(&[(0..200).map(|i| if i % 2 == 0 { f32::NAN } else { i as f32 }).collect()]);
+        Matrix::from_columns(vec![(0..200).map(|i| if i % 2 == 0 { f32::NAN } else { i as f32 }).collect()]);
     let labels: Vec<u8> = (0..200).map(|i| (i % 2) as u8).collect();
     for n in [40, 200] {
         let rows = rows.take_rows(&(0..n).collect::<Vec<_>>());
@@ -132,7 +133,7 @@ fn missing_against_present_can_be_the_best_split() {
 #[test]
 fn an_unseen_missing_value_goes_to_the_larger_child() {
     for n in [30, 300] {
-        let rows = Matrix::from_columns(&[(0..n).map(|i| i as f32).collect()]);
+        let rows = Matrix::from_columns(vec![(0..n).map(|i| i as f32).collect()]);
         let labels: Vec<u8> = (0..n).map(|i| u8::from(i < n / 3)).collect();
         let forest = fit_quietly(&rows, &labels, single_tree(), 0);
         assert_eq!(Evaluator::new(&forest).expect("valid").predict_row(&[f32::NAN]), 0.0);
@@ -141,7 +142,7 @@ fn an_unseen_missing_value_goes_to_the_larger_child() {
 
 #[test]
 fn balanced_weights_make_both_classes_count_the_same() {
-    let rows = Matrix::from_columns(&[vec![1.0; 10]]);
+    let rows = Matrix::from_columns(vec![vec![1.0; 10]]);
     let labels = [1, 1, 0, 0, 0, 0, 0, 0, 0, 0];
     let balanced = RandomForestParams { class_weight: ClassWeight::Balanced, ..single_tree() };
     assert_eq!(fit_quietly(&rows, &labels, balanced, 0).trees[0].value, [0.5]);
@@ -158,12 +159,31 @@ fn progress_is_told_and_cancels() {
     assert!(fit(&rows, &labels, &params, 0, &stop_at(101)).is_ok());
 }
 
+/// Before the first tree a break meets each column's binning, then the tree itself.
+#[test]
+fn a_single_large_tree_can_be_cancelled() {
+    let (rows, labels) = sample(200_000);
+    let params = checked(single_tree());
+    let attempt = |stop_at: usize| {
+        let asked = AtomicUsize::new(0);
+        let result = fit(&rows, &labels, &params, 0, &|done| {
+            let count = asked.fetch_add(1, Ordering::Relaxed) + 1;
+            assert_eq!(done, 0, "cancelled before the tree was done");
+            if count >= stop_at { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        assert_eq!(result, Err(FitError::Cancelled));
+    };
+    let n_columns = rows.n_cols();
+    attempt(1);
+    attempt(n_columns + 1);
+}
+
 #[test]
 fn tables_and_labels_must_fit() {
     let params = checked(RandomForestParams::default());
     let attempt =
         |rows: &Matrix, labels: &[u8]| fit(rows, labels, &params, 0, &|_| ControlFlow::Continue(()));
-    let rows = Matrix::from_columns(&[vec![1.0, 2.0]]);
+    let rows = Matrix::from_columns(vec![vec![1.0, 2.0]]);
     assert_eq!(attempt(&Matrix::default(), &[]), Err(FitError::Empty));
     assert_eq!(attempt(&rows, &[1]), Err(FitError::LabelCount { rows: 2, labels: 1 }));
     assert_eq!(attempt(&rows, &[1, 2]), Err(FitError::BadLabel(1)));

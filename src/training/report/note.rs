@@ -4,9 +4,9 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value};
 
-use super::super::{
-    stages::Seconds,
-    trainer::{Task, Trained},
+use super::{
+    super::task::{Task, Trained},
+    peak_memory,
 };
 use crate::{
     catalog::Family,
@@ -42,7 +42,7 @@ pub(super) fn note(
         load(task, folder),
         features(&trained.importance),
         data(task, trained),
-        cost(&trained.seconds, trained.n_train, trained.native.len()),
+        cost(trained),
     ];
     for section in sections.into_iter().filter(|section| !section.is_empty()) {
         if note.chars().count() + section.chars().count() < MOST_CHARS {
@@ -218,7 +218,9 @@ fn data(task: &Task, trained: &Trained) -> String {
     text
 }
 
-fn cost(seconds: &Seconds, n_train: usize, model_bytes: usize) -> String {
+fn cost(trained: &Trained) -> String {
+    let seconds = &trained.seconds;
+    let bytes = |bytes: usize| spaced(&short(bytes as f64));
     let stages = [
         ("reading", seconds.read),
         ("preparing", seconds.prepare),
@@ -229,10 +231,12 @@ fn cost(seconds: &Seconds, n_train: usize, model_bytes: usize) -> String {
     ];
     let stages = stages.map(|(stage, seconds)| format!("{stage} {seconds:.3} s")).join(", ");
     format!(
-        "### Cost\n\n{:.3} s ({stages}), {} rows a second in fitting; the model has {}B.\n",
+        "### Cost\n\n{:.3} s ({stages}), {} rows a second in fitting; the model has {}B, and rows and trees took up to \
+         {}B of memory.\n",
         seconds.working(),
-        short(n_train as f64 / seconds.fit),
-        spaced(&short(model_bytes as f64))
+        short(trained.n_train as f64 / seconds.fit),
+        bytes(trained.native.len()),
+        bytes(peak_memory(trained))
     )
 }
 

@@ -121,6 +121,7 @@ impl Queue {
             email: Value::Null,
             role: Value::Null,
             roles: vec![],
+            expires_at: f64::MAX,
         };
         let mut train: TrainRequest = serde_json::from_value(request.clone()).expect("a request");
         train.data = Some(serde_json::from_value(rows.clone()).expect("rows"));

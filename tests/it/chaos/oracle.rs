@@ -25,6 +25,7 @@ pub struct End {
     models: i64,
     runs: i64,
     pub attempts: i32,
+    #[expect(dead_code, reason = "for who reads a failure")]
     error: Option<String>,
 }
 

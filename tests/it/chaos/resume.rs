@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use sqlx::query_scalar;
 
 use super::{
-    cluster::{self, Queue, until},
+    cluster::{self, Queue},
     oracle,
 };
 use crate::support::{Program, TENANT_A, TENANT_B, TestDatabase, relay::Relay, servers, tenant};

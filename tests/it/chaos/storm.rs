@@ -32,6 +32,7 @@ const BACKLOG: i64 = 16;
 
 /// What happened, for who reads the figures.
 #[derive(Debug, Default)]
+#[expect(dead_code, reason = "printed at the end of a long run")]
 pub struct Tally {
     rounds: u64,
     workers_killed: usize,

@@ -162,6 +162,35 @@ async fn a_tenant_without_nodes_trains_on_its_records() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn both_sides_together_stay_within_the_limit_of_rows() {
+    let profile = tenant();
+    let profile = TenantProfile { rows: RowCounts { cost: 70, ..profile.rows }, ..profile };
+    let tenant_id = profile.tenant_id.to_string();
+    let node = |i: usize| {
+        json!({"model_type": "cost_forecasting", "project_size_sqft": i * 37 % 101, "num_units": i % 7,
+               "location_tier": i % 4, "property_type": "commercial", "year": 2000 + i % 20, "actual_cost": i})
+    };
+    write(&tenant_id, "TrainingData", (0..60).map(node)).await;
+    for (limit, is_enough) in [("129", false), ("130", true)] {
+        let service = service(&[("TRAINING_MAX_ROWS", limit)]).await;
+        service.load_sample(&tenant_id, &profile).await;
+        let answer = service.train(&tenant_id, "cost_forecasting", json!({})).await;
+        if is_enough {
+            assert!(message(&answer.ok()).contains("joined 130 rows from 70 of Postgres and 60 of Neo4j"));
+            continue;
+        }
+        assert_eq!(answer.kinds(), ["too_many_rows"]);
+        let entry = &answer.body["detail"][0];
+        let said =
+            "cost_records and Neo4j have 130 rows together, more than 129, the most that one training reads";
+        assert_eq!(
+            (&entry["msg"], &entry["loc"], &entry["ctx"]),
+            (&json!(said), &json!(["body", "model_type"]), &json!({"max": 129}))
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_same_rows_give_the_same_model() {
     let service = service(&[]).await;
     let profile = tenant();

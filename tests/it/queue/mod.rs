@@ -296,10 +296,10 @@ fn the_queue_does_what_its_model_does() {
         max_shrink_iters: 100,
         ..ProptestConfig::default()
     };
-    let world = std::cell::RefCell::new(runtime.block_on(World::new(LIMITS)));
+    let world = tokio::sync::Mutex::new(runtime.block_on(World::new(LIMITS)));
     let run = |steps: Vec<Step>| {
         runtime.block_on(async {
-            let mut world = world.borrow_mut();
+            let mut world = world.lock().await;
             world.clear().await;
             let mut case = Case { world: &mut world, model: Model::new(LIMITS) };
             for step in steps {

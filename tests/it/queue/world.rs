@@ -7,7 +7,7 @@ use binah_ml::{
     auth::{TenantId, tenant::scope},
     catalog::ModelType,
     features::{Feature, FeatureKind, FeatureSchema},
-    jobs::{Claim, JobState, Jobs, Limits, NewJob, Origin, Progress, Retry, Stage},
+    jobs::{Claim, IdempotencyKey, JobState, Jobs, Limits, NewJob, Origin, Progress, Retry, Stage},
     registry::{ArtifactStore, NewModel, Outcome, Registry, Verdict},
 };
 use serde_json::{Map, json};
@@ -171,17 +171,19 @@ impl World {
 
     async fn enqueue(&self, order: &Order) -> Told {
         let key = order.key.map(|key| format!("key-{key}"));
+        let request = json!({ "n": order.request });
+        let stands_for = request.clone();
         let new = NewJob {
             model_type: type_of(order.model_type),
             user_id: "ann",
-            request: json!({ "n": order.request }),
+            request,
             rows: order.rows.then(|| b"[]".to_vec()),
             hyperparameters: json!({}),
             validation_split: 0.2,
             training_data_query: None,
             origin: Origin::Api,
             priority: order.priority,
-            idempotency_key: key.as_deref(),
+            idempotency_key: key.as_deref().map(|key| IdempotencyKey { key, stands_for: &stands_for }),
         };
         match scope(tenant_of(order.tenant), self.jobs.enqueue(new)).await {
             Ok(queued) => Told::Queued(queued.id, queued.created),

@@ -19,7 +19,7 @@ async fn tenant_tables(database: &TestDatabase) -> Vec<String> {
     let tables = doctor::examine(&subject(database)).await.tenant_tables;
     let tables: Vec<_> =
         tables.iter().filter_map(|name| name.strip_prefix("public.")).map(str::to_owned).collect();
-    assert_eq!(tables.len(), 13, "the tables of a migrated database");
+    assert_eq!(tables.len(), 14, "the tables of a migrated database");
     tables
 }
 
@@ -38,7 +38,8 @@ async fn with_rows_of_a(grant_all: bool) -> TestDatabase {
          INSERT INTO model_promotions (tenant_id, model_type, model_id, decision, promoted, reason)
              VALUES ('{a}', 'x', '{a}', 'set', true, 'r');
          INSERT INTO tracking_outbox (tenant_id, model_id, job_id, run, files) VALUES ('{a}', '{a}', '{a}', '{{}}', '{{}}');
-         INSERT INTO training_job_files (tenant_id, job_id, name, bytes) VALUES ('{a}', '{a}', 'rows', '');"
+         INSERT INTO training_job_files (tenant_id, job_id, name, bytes) VALUES ('{a}', '{a}', 'rows', '');
+         INSERT INTO training_schedules (tenant_id, model_type) VALUES ('{a}', 'x');"
     );
     for table in ["cost_records", "risk_records", "roi_records", "property_metrics"] {
         statements.push_str(&format!("INSERT INTO {table} (tenant_id, entity_id) VALUES ('{a}', 'e');"));
@@ -93,7 +94,7 @@ async fn a_row_of_another_tenant_cannot_be_written() {
             let extra = match table.as_str() {
                 // Naming the other tenant's model must not help either.
                 "model_metadata" => format!("model_id, key) VALUES ('{0}', '{0}', 'k')", tenant(TENANT_A)),
-                "ml_models" | "training_jobs" | "predictions" => {
+                "ml_models" | "training_jobs" | "predictions" | "training_schedules" => {
                     format!("model_type) VALUES ('{}', 'x')", tenant(TENANT_A))
                 }
                 "model_aliases" => format!("model_type, alias) VALUES ('{}', 'x', 'y')", tenant(TENANT_A)),

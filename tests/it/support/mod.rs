@@ -116,6 +116,19 @@ impl Service {
             .expect("counts")
     }
 
+    /// The one number that a statement yields to the tables' owner.
+    pub async fn count(&self, select: &str) -> i64 {
+        sqlx::query_scalar(sqlx::AssertSqlSafe(select))
+            .fetch_one(&mut self.test_database.owner_connection().await)
+            .await
+            .expect("counts")
+    }
+
+    /// Runs statements as the tables' owner.
+    pub async fn as_owner(&self, statements: &str) {
+        self.test_database.as_owner(statements).await;
+    }
+
     /// A column of all models, oldest first.
     pub async fn column_of_models(&self, column: &'static str) -> Vec<Option<String>> {
         let select = format!("SELECT {column} FROM ml_models ORDER BY created_at");
@@ -123,6 +136,11 @@ impl Service {
             .fetch_all(&mut self.test_database.owner_connection().await)
             .await
             .expect("reads")
+    }
+
+    /// Asks the service to end, as SIGTERM does, and does not wait.
+    pub fn begin_shutdown(&self) {
+        self.stop.cancel();
     }
 
     /// Stops the service, waits for its end and looks for what must not be left of it.

@@ -175,6 +175,12 @@ impl Process {
         self.ended().await;
     }
 
+    /// What Linux says of it in /proc.
+    pub fn status(&self) -> String {
+        let pid = self.child.id().expect("it runs");
+        std::fs::read_to_string(format!("/proc/{pid}/status")).expect("Linux")
+    }
+
     /// What it has logged so far.
     pub fn log(&self) -> String {
         read(&self.log)

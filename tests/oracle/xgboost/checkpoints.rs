@@ -35,7 +35,7 @@ fn live(
         if next - first_round > dies_after { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let every = NonZeroU32::new(every).expect("not 0");
-    let checkpoints = Checkpoints { every, last, keep: &mut keep };
+    let checkpoints = Checkpoints { every, last, keep: &mut keep, go_on: &mut || ControlFlow::Continue(()) };
     match train_resumable(library, inputs, threads(n_threads), checkpoints, &mut die) {
         Ok(trained) => Some(trained),
         Err(TrainError::Cancelled) => None,
@@ -163,6 +163,7 @@ fn a_checkpoint_goes_on_with_its_own_training_alone() {
             every: NonZeroU32::MIN,
             last: Some(checkpoint.clone()),
             keep: &mut |_| panic!("a round was trained"),
+            go_on: &mut || panic!("rows were predicted"),
         };
         let never = &mut |_| panic!("a round was trained");
         let result = train_resumable(&library, other, threads(1), checkpoints, never);
@@ -178,7 +179,9 @@ fn whoever_keeps_checkpoints_may_end_the_training() {
         kept.push(checkpoint.rounds());
         if kept.len() == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    let checkpoints = Checkpoints { every: NonZeroU32::new(4).expect("not 0"), last: None, keep: &mut keep };
+    let every = NonZeroU32::new(4).expect("not 0");
+    let checkpoints =
+        Checkpoints { every, last: None, keep: &mut keep, go_on: &mut || panic!("nothing to catch up with") };
     let mut rounds = 0;
     let mut count = |_| {
         rounds += 1;
@@ -188,6 +191,44 @@ fn whoever_keeps_checkpoints_may_end_the_training() {
         train_resumable(&library(), inputs(&rows, None, &params), threads(1), checkpoints, &mut count);
     assert!(matches!(result, Err(TrainError::Cancelled)));
     assert_eq!((kept, rounds), (vec![4, 8], 8));
+}
+
+#[test]
+fn a_training_may_be_ended_while_it_catches_up() {
+    let library = library();
+    let (rows, params) = (data::generated(300, 1), Params { n_estimators: 200, ..Params::default() });
+    let inputs = inputs(&rows, None, &params);
+    let mut left = None;
+    assert!(live(&library, inputs, 150, 1, &mut left, 160).is_none());
+    let last = Checkpoint::decode(&left.expect("a checkpoint")).expect("whole");
+    // Counted from the margins of the first rounds to the last replayed round.
+    let mut stop_at = 1;
+    loop {
+        let mut asked = 0;
+        let mut ask = || {
+            asked += 1;
+            if asked == stop_at { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let checkpoints = Checkpoints {
+            every: NonZeroU32::MIN,
+            last: Some(last.clone()),
+            keep: &mut |_| panic!("a round was trained"),
+            go_on: &mut ask,
+        };
+        let mut reached = false;
+        let mut reach = |_| {
+            reached = true;
+            ControlFlow::Break(())
+        };
+        let result = train_resumable(&library, inputs, threads(1), checkpoints, &mut reach);
+        assert!(matches!(result, Err(TrainError::Cancelled)));
+        if reached {
+            break;
+        }
+        assert_eq!(asked, stop_at, "it went on");
+        stop_at += 1;
+    }
+    assert_eq!(stop_at, 11, "150 rounds are caught up with in five steps, twice");
 }
 
 #[test]

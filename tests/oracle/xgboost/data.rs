@@ -58,7 +58,7 @@ pub(crate) fn generated(n_rows: usize, seed: u64) -> Table {
     }
     let names = ["a", "b \"quoted\"", "base_score", "größe", "e", "kind", "district"];
     Table {
-        features: Matrix::from_columns(&columns),
+        features: Matrix::from_columns(columns),
         target,
         names: names.map(str::to_owned).into(),
         categorical: [false, false, false, false, false, true, true].into(),
@@ -89,7 +89,7 @@ pub(crate) fn ames(path: &Path) -> Option<Table> {
         }));
         names.push(name);
     }
-    Some(Table { features: Matrix::from_columns(&columns), target, names, categorical })
+    Some(Table { features: Matrix::from_columns(columns), target, names, categorical })
 }
 
 /// `n_rows` rows drawn from `table`, with a tenth of the values missing and a hundredth of the
@@ -108,5 +108,5 @@ pub(crate) fn with_gaps(table: &Table, n_rows: usize) -> Table {
             drawn.features.column(j).iter().map(change).collect()
         })
         .collect();
-    Table { features: Matrix::from_columns(&columns), ..drawn }
+    Table { features: Matrix::from_columns(columns), ..drawn }
 }

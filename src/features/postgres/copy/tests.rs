@@ -75,6 +75,15 @@ fn tuples_become_columns() {
 }
 
 #[test]
+fn numbers_that_became_one_are_told() {
+    let sizes: Vec<_> = (0..50).map(|i| (20_000_001.0 + f64::from(i)).to_be_bytes()).collect();
+    let tuples: Vec<Tuple<'_>> =
+        sizes.iter().map(|size| [Some(&size[..]), None, Some(NUMERIC), None]).collect();
+    let table = read([&stream(&tuples)[..]]).expect("valid");
+    assert!(table.warnings.len() == 1 && table.warnings[0].contains("'size'"), "{:?}", table.warnings);
+}
+
+#[test]
 fn a_stream_that_breaks_off_is_no_table() {
     let bytes = sample();
     for end in 0..bytes.len() {

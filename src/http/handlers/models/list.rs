@@ -6,7 +6,7 @@ use axum::{
 };
 use http::Uri;
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::{Parts, VersionSummary, query};
 use crate::{
@@ -33,6 +33,23 @@ pub(in crate::http) struct VersionList {
     /// `cursor` of the next page; null on the last one.
     #[schema(example = "cost_forecasting.12")]
     next_cursor: Option<String>,
+}
+
+/// What both routes take.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes what `page` reads")]
+pub(in crate::http) struct PageQuery {
+    /// That this alias points to
+    #[param(example = "champion")]
+    alias: Option<String>,
+    /// `ready` or `deprecated`
+    state: Option<String>,
+    /// Most entries; 20 if absent
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u32>,
+    /// `next_cursor` of the page before
+    cursor: Option<String>,
 }
 
 impl From<Page> for VersionList {
@@ -70,10 +87,7 @@ async fn page(
     tag = "Models",
     params(
         ("model_type" = Option<String>, Query, description = "Of this type", example = "cost_forecasting"),
-        ("alias" = Option<String>, Query, description = "That this alias points to", example = "champion"),
-        ("state" = Option<String>, Query, description = "`ready` or `deprecated`"),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Most entries; 20 if absent"),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
+        PageQuery,
     ),
     responses((status = 200, body = VersionList), Denied, BadQuery, Unavailable),
     security(("HTTPBearer" = []))
@@ -93,10 +107,7 @@ pub(in crate::http) async fn models(
     tag = "Models",
     params(
         ("model_type" = String, Path, description = "One of the model types", example = "cost_forecasting"),
-        ("alias" = Option<String>, Query, description = "That this alias points to", example = "champion"),
-        ("state" = Option<String>, Query, description = "`ready` or `deprecated`"),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Most entries; 20 if absent"),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
+        PageQuery,
     ),
     responses((status = 200, body = VersionList), Denied, BadQuery, Unavailable),
     security(("HTTPBearer" = []))
