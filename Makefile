@@ -18,7 +18,7 @@ CARGO_DENY := $(TOOLS)/bin/cargo-deny
 CARGO_DENY_VERSION := 0.20.2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench canary fuzz check audit deps deps-old neo4j-dev clean-data
+.PHONY: help demo test bench canary chaos fuzz check audit deps deps-old neo4j-dev clean-data
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ fuzz: deps ## 100,000 random statements against the isolation of training_data_q
 
 canary: deps ## 100,000 requests of 50 tenants, and a search for canaries in all that leaves (CANARY_REQUESTS, CANARY_SEED)
 	cargo test --release --test it -- --ignored --nocapture no_canary_leaves_in_a_hundred_thousand
+
+chaos: deps ## 200 rounds of kills, freezes, restarts of Postgres and cut connections against the training queue (CHAOS_ROUNDS, CHAOS_SEED)
+	cargo test --release --test it -- --ignored --nocapture chaos_loses_no_job
 
 bench: deps neo4j-dev ## Run the benchmarks
 	cargo bench

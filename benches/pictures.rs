@@ -22,8 +22,9 @@ use binah_ml::{
     inference::LoadedModel,
     tracking::ArtifactFile,
     training::{
+        control::Control,
         evaluate::{Evaluation, Judged, evaluate},
-        fit::{FitContext, fit},
+        fit::{FitContext, Resume, fit},
         report::{Material, pictures},
         split::Split,
     },
@@ -125,7 +126,13 @@ fn trained(
     let split = Split::new(&dataset, None, held_out, 42).unwrap();
     dataset.features.hold_out(&split.validation);
     let library = Library::open(&Search { library: None, deps: Some(dev::deps()) }).unwrap();
-    let context = FitContext { seed: 42, threads: 2, library: Some(&library) };
+    let context = FitContext {
+        seed: 42,
+        threads: 2,
+        library: Some(&library),
+        control: &Control::default(),
+        resume: &Resume::never(),
+    };
     let fitted = fit(model_type.family, &params, &dataset, &split, context).unwrap();
     let model = LoadedModel::new(dataset.schema.clone(), &fitted.ensemble).unwrap();
     let evaluation = evaluate(model_type.family, &model, &dataset, &split);

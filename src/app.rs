@@ -17,34 +17,50 @@ use crate::{
         neo4j::{GraphSource, OpenError},
         query::{Policy, QueryConfig, TenantQuery},
     },
-    http::{self, AppState, Readiness, Services},
+    http::{self, AppState, Readiness, Services, Streams},
     inference::{ModelCache, Predictor},
+    jobs::Jobs,
     lifecycle::Lifecycle,
     outbox::Outbox,
     registry::{ArtifactStore, Registry},
+    schedule::Schedules,
     storage::{Database, privileges},
     tls,
     tracking::Tracker,
-    training::{Rooms, Sources, Trainer},
+    training::{Rooms, Sources, Submitter, Trainer, Worker},
     xgboost::LazyLibrary,
 };
 
 /// How often the background looks at the database for `/health/ready`.
 const DATABASE_CHECK: Duration = Duration::from_secs(2);
+/// How long an answer may take that no training holds up any more.
+const ANSWER: Duration = Duration::from_secs(2);
 /// How long the start waits for Neo4j.
 const GRAPH_CHECK: Duration = Duration::from_secs(10);
 
 /// The service, ready to be served.
 pub struct App {
     state: AppState,
-    database: Database,
-    outbox: Outbox,
+    background: Background,
+    /// Ends the waits of requests.
+    leaving: CancellationToken,
+}
+
+/// What works beside the requests, of this process or for all.
+pub(crate) struct Background {
     config: Config,
+    database: Database,
+    jobs: Jobs,
+    worker: Worker,
+    outbox: Outbox,
+    schedules: Schedules,
+    readiness: Arc<Readiness>,
+    prometheus: PrometheusHandle,
 }
 
 impl std::fmt::Debug for App {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("App").field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("App").field("config", &self.background.config).finish_non_exhaustive()
     }
 }
 
@@ -64,11 +80,14 @@ impl App {
         let readiness = Arc::new(Readiness::default());
         check_login(&config, &database, &readiness).await?;
         let outbox = outbox(&config, &database)?;
-        let services = services(&config, &database, graph, outbox.clone(), readiness, prometheus)?;
-        Ok(Self { state: AppState::new(services), database, outbox, config })
+        let leaving = CancellationToken::new();
+        let parts = Parts { database, graph, outbox, readiness, prometheus, leaving: leaving.clone() };
+        let (services, background) = assemble(config, parts)?;
+        Ok(Self { state: AppState::new(services), background, leaving })
     }
 
-    /// Serves until `shutdown` completes, then finishes the requests in flight.
+    /// Serves until `shutdown` completes, then finishes the requests in flight. Trainings that do not end within the
+    /// grace period go back to the queue.
     ///
     /// # Errors
     /// If the port of the metrics cannot be opened.
@@ -77,40 +96,87 @@ impl App {
         listener: TcpListener,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), BoxError> {
-        let background = CancellationToken::new();
-        let _stop_background = background.clone().drop_guard();
-        tokio::spawn(watch_database(
-            self.database.clone(),
-            Arc::clone(&self.state.readiness),
-            background.clone(),
-        ));
-        tokio::spawn(upkeep(self.state.prometheus.clone(), background.clone()));
-        let worker = tokio::spawn({
+        let Self { state, background, leaving } = self;
+        let api = &background.config.api;
+        tracing::info!(address = %listener.local_addr()?, environment = ?background.config.environment, "serving");
+        let draining = CancellationToken::new();
+        let _stop_serving = draining.clone().drop_guard();
+        // A wait for a training ends with the grace period; what is left of an answer needs a moment.
+        let grace = api.shutdown_grace + ANSWER;
+        let served = tokio::spawn({
+            let draining = draining.clone().cancelled_owned();
+            let router = http::router(state.clone());
+            async move { http::serve(listener, router, draining, grace).await }
+        });
+        background.run(&state, shutdown, || draining.cancel(), || leaving.cancel()).await?;
+        if !served.await? {
+            tracing::warn!("some requests did not finish within the grace period");
+        }
+        background.database.close().await;
+        Ok(())
+    }
+
+    /// Runs trainings until `shutdown` completes, without the API; metrics and health have `METRICS_PORT`.
+    ///
+    /// # Errors
+    /// If that port cannot be opened.
+    pub async fn work(self, shutdown: impl Future<Output = ()>) -> Result<(), BoxError> {
+        tracing::info!(trainings = self.background.config.training.workers, "working");
+        self.background.run(&self.state, shutdown, || (), || ()).await?;
+        self.background.database.close().await;
+        Ok(())
+    }
+}
+
+impl Background {
+    /// Runs until `shutdown` completes, calls `on_draining`, lets the trainings end or hands them back, and
+    /// calls `on_drained`.
+    async fn run(
+        &self,
+        state: &AppState,
+        shutdown: impl Future<Output = ()>,
+        on_draining: impl FnOnce(),
+        on_drained: impl FnOnce(),
+    ) -> Result<(), BoxError> {
+        let stop = CancellationToken::new();
+        let _stop_all = stop.clone().drop_guard();
+        if let Some(port) = self.config.api.metrics_port {
+            let metrics = TcpListener::bind((self.config.api.host.as_str(), port)).await?;
+            let router = http::routes::metrics_router(state.clone());
+            tokio::spawn(http::serve(metrics, router, stop.clone().cancelled_owned(), Duration::ZERO));
+        }
+        tokio::spawn(watch_database(self.database.clone(), Arc::clone(&self.readiness), stop.clone()));
+        tokio::spawn(upkeep(self.prometheus.clone(), stop.clone()));
+        tokio::spawn({
+            let (jobs, stop) = (self.jobs.clone(), stop.clone());
+            async move { tokio::join!(jobs.listen(stop.clone()), jobs.watch_leases(stop)) }
+        });
+        tokio::spawn({
+            let (schedules, stop) = (self.schedules.clone(), stop.clone());
+            async move { schedules.run(stop).await }
+        });
+        let drain = tokio::spawn({
             let outbox = self.outbox.clone();
             async move { outbox.drain().await }
         });
-        if let Some(port) = self.config.api.metrics_port {
-            let metrics = TcpListener::bind((self.config.api.host.as_str(), port)).await?;
-            let router = http::routes::metrics_router(self.state.clone());
-            tokio::spawn(http::serve(metrics, router, background.clone().cancelled_owned(), Duration::ZERO));
+        let stop_claims = CancellationToken::new();
+        let work = (self.config.training.workers > 0).then(|| {
+            let (worker, stop) = (self.worker.clone(), stop_claims.clone());
+            tokio::spawn(async move { worker.run(stop).await })
+        });
+        shutdown.await;
+        tracing::info!("shutting down: finishing the requests and trainings under way");
+        self.readiness.start_draining();
+        on_draining();
+        stop_claims.cancel();
+        if let Some(work) = work {
+            work.await?;
         }
-        tracing::info!(address = %listener.local_addr()?, environment = ?self.config.environment, "serving");
-        let readiness = Arc::clone(&self.state.readiness);
-        let shutdown = async {
-            shutdown.await;
-            tracing::info!("shutting down: finishing the requests in flight");
-            readiness.start_draining();
-        };
         let grace = self.config.api.shutdown_grace;
-        let finished = http::serve(listener, http::router(self.state.clone()), shutdown, grace).await;
-        // A training goes on when its client hangs up, and also it is finished.
-        let drained = tokio::time::timeout(grace, self.state.trainer.drained()).await.is_ok();
-        if !(finished && drained) {
-            tracing::warn!("some requests or trainings did not finish within the grace period");
-        }
+        self.worker.finish(grace).await;
+        on_drained();
         // Runs that are not complete are given back to the outbox.
-        let _ = tokio::time::timeout(grace, async { tokio::join!(self.outbox.stopped(), worker) }).await;
-        self.database.close().await;
+        let _ = tokio::time::timeout(grace, async { tokio::join!(self.outbox.stopped(), drain) }).await;
         Ok(())
     }
 }
@@ -118,54 +184,70 @@ impl App {
 /// Models and their runs, as the service's own login.
 pub(crate) fn outbox(config: &Config, database: &Database) -> Result<Outbox> {
     let registry = Registry::new(database.clone(), ArtifactStore::open(&config.model_registry_path)?);
-    let tracker = Tracker::new(config.mlflow.tracker().map_err(Error::internal)?).map_err(Error::internal)?;
+    let tracker = Tracker::new(config.tracker().map_err(Error::internal)?).map_err(Error::internal)?;
     Ok(Outbox::new(database.clone(), registry, tracker))
 }
 
-/// The rooms behind the HTTP surface. Touches nothing outside but the folder of the models.
-pub(crate) fn services(
-    config: &Config,
-    database: &Database,
-    graph: Option<GraphSource>,
-    outbox: Outbox,
-    readiness: Arc<Readiness>,
-    prometheus: PrometheusHandle,
-) -> Result<Services> {
+/// What the rooms are put together from.
+pub(crate) struct Parts {
+    pub(crate) database: Database,
+    pub(crate) graph: Option<GraphSource>,
+    pub(crate) outbox: Outbox,
+    pub(crate) readiness: Arc<Readiness>,
+    pub(crate) prometheus: PrometheusHandle,
+    pub(crate) leaving: CancellationToken,
+}
+
+/// The rooms behind the HTTP surface, and those beside it. Touches nothing outside but the folder of the models.
+pub(crate) fn assemble(config: Config, parts: Parts) -> Result<(Services, Background)> {
+    let Parts { database, graph, outbox, readiness, prometheus, leaving } = parts;
     let registry = outbox.registry().clone();
     let lifecycle = Lifecycle::new(registry.clone(), outbox.tracker().clone(), config.mlflow.wait);
-    let library = LazyLibrary::new(config.xgboost());
     let cache = ModelCache::new(config.model_cache_bytes);
-    let trainer = Trainer::new(
-        &config.training,
-        Rooms {
-            database: database.clone(),
-            sources: Sources {
-                database: database.clone(),
-                queries: config.postgres.query().map(|connect| {
-                    TenantQuery::new(&connect, database.clone(), Policy::records(), QueryConfig::default())
-                }),
-                graph,
-                max_rows: config.training.max_rows,
-            },
-            registry: registry.clone(),
-            cache: cache.clone(),
-            promotion: config.promotion,
-            outbox,
-            tracking_wait: config.mlflow.wait,
-            library,
-        },
-    )?;
-    Ok(Services {
+    let jobs = Jobs::new(database.clone(), config.training.queue);
+    let sources = Arc::new(Sources {
+        database: database.clone(),
+        queries: config.postgres.query().map(|connect| {
+            // A result is in memory before anybody knows its size.
+            let default = QueryConfig::default();
+            let max_bytes =
+                default.max_bytes.min(usize::try_from(config.training.memory).unwrap_or(usize::MAX));
+            let limits = QueryConfig { max_bytes, max_rows: config.training.max_rows, ..default };
+            TenantQuery::new(&connect, database.clone(), Policy::records(), limits)
+        }),
+        graph,
+        max_rows: config.training.max_rows,
+    });
+    let submitter = Submitter::new(jobs.clone(), Arc::clone(&sources), config.mlflow.wait, leaving);
+    let schedules =
+        Schedules::new(database.clone(), registry.clone(), submitter.clone(), config.retrain.clone());
+    let rooms = Rooms {
+        jobs: jobs.clone(),
+        sources,
+        registry: registry.clone(),
+        cache: cache.clone(),
+        promotion: config.promotion,
+        outbox: outbox.clone(),
+        tracking_wait: config.mlflow.wait,
+        library: LazyLibrary::new(config.xgboost()),
+    };
+    let trainer = Arc::new(Trainer::new(&config.training, rooms)?);
+    let services = Services {
         config: config.http(),
         tokens: Tokens::new(config.token.clone()),
-        trainer: Arc::new(trainer),
+        submitter,
         predictor: Predictor::new(database.clone(), registry.clone(), cache),
         registry,
         lifecycle,
-        readiness,
-        prometheus,
+        schedules: schedules.clone(),
+        streams: Streams::default(),
+        readiness: Arc::clone(&readiness),
+        prometheus: prometheus.clone(),
         started: Instant::now(),
-    })
+    };
+    let worker = Worker::new(jobs.clone(), trainer, config.training.workers);
+    let background = Background { config, database, jobs, worker, outbox, schedules, readiness, prometheus };
+    Ok((services, background))
 }
 
 fn warn_of_settings(config: &Config) {
@@ -177,9 +259,6 @@ fn warn_of_settings(config: &Config) {
     // What is set and has no effect would otherwise look as if it worked.
     if config.neo4j.is_none() && config.cypher_templates.is_some() {
         tracing::warn!("CYPHER_TEMPLATES_DIR is set, and NEO4J_URI is not: no template will run");
-    }
-    if config.retrain.enabled {
-        tracing::warn!("AUTO_RETRAIN is set, and this build does not retrain by itself yet");
     }
 }
 

@@ -1,5 +1,7 @@
 //! Every failure in the words of the domain. Knows nothing of HTTP: `http::error` maps it.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 /// What the service's functions return.
@@ -46,9 +48,23 @@ pub enum Error {
         limit: usize,
     },
 
-    /// All training slots and the queue before them are taken.
-    #[error("All training slots are busy; try again later")]
+    /// The queue of all tenants is full.
+    #[error("The training queue is full; try again later")]
     Busy {
+        /// Seconds after which a retry makes sense.
+        retry_after: u32,
+    },
+    /// The tenant has as many trainings waiting as it may.
+    #[error("{limit} trainings of this tenant are waiting already; try again later")]
+    QueueFull {
+        /// The most that may wait.
+        limit: usize,
+        /// Seconds after which a retry makes sense.
+        retry_after: u32,
+    },
+    /// This process tells as many clients how their jobs go on as it can.
+    #[error("Too many event streams are open; try again later, or ask for the job itself")]
+    TooManyStreams {
         /// Seconds after which a retry makes sense.
         retry_after: u32,
     },
@@ -64,6 +80,15 @@ pub enum Error {
         #[source]
         source: BoxError,
     },
+    /// The training took its worker with it too often, or lost it too often.
+    #[error("The training was given up: {attempts} times its worker stopped before it was done")]
+    Abandoned {
+        /// How often it was tried.
+        attempts: u32,
+    },
+    /// The job is another worker's by now: whatever this one made of it does not count.
+    #[error("The training was taken over by another worker")]
+    LeaseLost,
     /// The stored model file is missing or does not match its checksum.
     #[error("The stored {model} is missing or corrupt; train a new version")]
     CorruptArtifact {
@@ -101,7 +126,11 @@ impl Error {
             Self::UnreadableBody => "unreadable_body",
             Self::BodyTooLarge { .. } => "body_too_large",
             Self::Busy { .. } => "busy",
+            Self::QueueFull { .. } => "queue_full",
+            Self::TooManyStreams { .. } => "too_many_streams",
             Self::Cancelled => "cancelled",
+            Self::Abandoned { .. } => "abandoned",
+            Self::LeaseLost => "lease_lost",
             Self::Unavailable { .. } => "unavailable",
             Self::CorruptArtifact { .. } => "corrupt_artifact",
             Self::NoTenantScope => "no_tenant_scope",
@@ -162,11 +191,11 @@ fn take(budget: &mut usize, size: usize) -> bool {
 }
 
 /// One wrong input, in the shape of pydantic's error list.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct FieldError {
     /// Stable name of the rule that was broken (`missing`, `float_type`, ...).
     #[serde(rename = "type")]
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// Where: `["body", "features", "year"]`; numbers are list positions.
     pub loc: Vec<Value>,
     /// What is wrong, for a person.
@@ -174,21 +203,21 @@ pub struct FieldError {
     /// The offending value.
     pub input: Value,
     /// Numbers and names that the message mentions.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ctx: Option<Value>,
 }
 
 impl FieldError {
     /// An error at `path` below the body, such as `["features", "year"]`.
     pub fn body<L: Into<Value>>(
-        kind: &'static str,
+        kind: impl Into<Cow<'static, str>>,
         path: impl IntoIterator<Item = L>,
         msg: impl Into<String>,
         input: Value,
     ) -> Self {
         let loc = std::iter::once(Value::from("body")).chain(path.into_iter().map(Into::into)).collect();
         let input = if fits(&input, &mut { MAX_ECHO }) { input } else { Value::Null };
-        Self { kind, loc, msg: msg.into(), input, ctx: None }
+        Self { kind: kind.into(), loc, msg: msg.into(), input, ctx: None }
     }
 
     /// Adds the context of the message.

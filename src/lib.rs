@@ -3,7 +3,8 @@
 //! The flow, and the rooms it passes through in the order a request meets them:
 //! request -> who is asking ([`auth`]) -> train ([`training`]) | predict ([`inference`])
 //! -> rows ([`features`]) -> model ([`forest`], [`xgboost`]) -> versions ([`registry`])
-//! -> MLflow ([`outbox`], [`tracking`]) -> response ([`http`]); versions later change through [`lifecycle`]. `ARCHITECTURE.md`
+//! -> MLflow ([`outbox`], [`tracking`]) -> response ([`http`]); versions later change through [`lifecycle`], and
+//! [`schedule`] trains them again. `ARCHITECTURE.md`
 //! walks through both. Beside it stands
 //! [`import`], which brings a tenant's files in.
 
@@ -24,6 +25,7 @@ pub mod jobs;
 pub mod lifecycle;
 pub mod outbox;
 pub mod registry;
+pub mod schedule;
 pub mod storage;
 pub mod telemetry;
 pub mod tls;

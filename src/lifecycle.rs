@@ -11,7 +11,7 @@ use crate::{
     error::{BoxError, Result},
     inference::VersionSelector,
     registry::{Alias, ModelRecord, Registry, VersionDetail},
-    tracking::{AliasState, Pair, Tracker},
+    tracking::{AliasState, Pair, Tracker, VersionState},
 };
 
 /// Changes versions and tells MLflow.
@@ -107,8 +107,8 @@ impl Lifecycle {
     pub async fn follow(&self, model_type: ModelType, touched: Option<Uuid>) -> bool {
         let work = async {
             let (state, is_whole) = self.state(model_type, touched).await?;
-            self.tracker.follow_aliases(&state).await?;
-            Ok::<_, BoxError>(is_whole)
+            let follows = self.tracker.follow_aliases(&state).await?;
+            Ok::<_, BoxError>(is_whole && follows)
         };
         match tokio::time::timeout(self.wait, work).await.map_err(BoxError::from).and_then(|done| done) {
             Ok(is_whole) => is_whole,
@@ -137,9 +137,14 @@ impl Lifecycle {
                 Some(None) => is_whole = false,
             }
         }
-        let versions = details
-            .iter()
-            .filter_map(|detail| Some((detail.version.record.registered_version.clone()?, tags(detail))));
+        let versions = details.iter().filter_map(|detail| {
+            let record = &detail.version.record;
+            Some(VersionState {
+                version: record.registered_version.clone()?,
+                run_id: record.mlflow_run_id.clone(),
+                tags: tags(detail),
+            })
+        });
         let state = AliasState {
             tenant_id: tenant::current()?.to_string(),
             model_type: model_type.name.to_owned(),

@@ -20,6 +20,8 @@ pub struct Caller {
     pub role: Value,
     /// The texts in `role`; `["user"]` if there is none.
     pub roles: Vec<String>,
+    /// `exp`: until when the token holds, in seconds since 1970.
+    pub expires_at: f64,
 }
 
 impl Caller {
@@ -69,9 +71,10 @@ const CLOCK_DIFFERENCE: f64 = 5.0;
 impl Claims {
     /// The rest of the platform's rules. `now`: seconds since 1970.
     pub(super) fn into_caller(self, now: f64) -> Result<Caller> {
-        let times_hold = self.exp.as_f64().is_some_and(|exp| exp <= LATEST_TIME)
-            && self.nbf.is_none_or(|nbf| seconds(&nbf).is_some_and(|nbf| nbf <= now + CLOCK_DIFFERENCE))
-            && self.iat.is_none_or(|iat| seconds(&iat).is_some());
+        let expires_at = self.exp.as_f64().filter(|&exp| exp <= LATEST_TIME).ok_or(Error::InvalidToken)?;
+        let times_hold =
+            self.nbf.is_none_or(|nbf| seconds(&nbf).is_some_and(|nbf| nbf <= now + CLOCK_DIFFERENCE))
+                && self.iat.is_none_or(|iat| seconds(&iat).is_some());
         if !times_hold || self.at_hash.is_some() || self.jti.is_some_and(|jti| !jti.is_string()) {
             return Err(Error::InvalidToken);
         }
@@ -86,6 +89,7 @@ impl Claims {
             email: self.email.unwrap_or_else(|| "".into()),
             roles: roles(&role),
             role,
+            expires_at,
         })
     }
 }

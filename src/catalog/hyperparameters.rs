@@ -293,9 +293,9 @@ mod tests {
         Hyperparameters::check(model_type, "hyperparameters", requested.as_object().expect("an object"))
     }
 
-    fn kinds(result: Result<Hyperparameters>) -> Vec<&'static str> {
+    fn kinds(result: Result<Hyperparameters>) -> Vec<String> {
         match result {
-            Err(Error::Invalid(errors)) => errors.iter().map(|error| error.kind).collect(),
+            Err(Error::Invalid(errors)) => errors.iter().map(|error| error.kind.to_string()).collect(),
             other => panic!("expected field errors, got {other:?}"),
         }
     }

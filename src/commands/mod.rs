@@ -8,6 +8,7 @@ mod migrate;
 mod serve;
 mod token;
 mod tracking;
+mod worker;
 
 use std::{error::Error, process::ExitCode};
 
@@ -28,6 +29,8 @@ struct Cli {
 enum Command {
     /// Serve the API (the default command).
     Serve(serve::ServeArgs),
+    /// Run trainings of the queue, without the API.
+    Worker,
     /// Bring the database up to date and set up the service's login, as the tables' owner.
     Migrate,
     /// Look for what breaks the isolation of tenants in the live database.
@@ -41,7 +44,7 @@ enum Command {
     /// Print a token for tests.
     Token(token::TokenArgs),
     /// Ask the service on this machine how it is; exit status 0 if it is well.
-    Healthcheck,
+    Healthcheck(healthcheck::HealthcheckArgs),
 }
 
 /// Runs the command line; every failure is one line on standard error.
@@ -70,11 +73,12 @@ fn dispatch(cli: Cli, config: Config) -> Result<ExitCode, BoxError> {
         match command {
             Command::Doctor(args) => return doctor::run(&args, &config).await,
             Command::Serve(args) => serve::run(&args, config).await?,
+            Command::Worker => worker::run(config).await?,
             Command::Migrate => migrate::run(&config).await?,
             Command::Import(args) => import::run(*args, &config).await?,
             Command::Tracking(args) => tracking::run(&args, &config).await?,
             Command::Demo(args) => demo::run(&args, config).await?,
-            Command::Healthcheck => healthcheck::run(&config).await?,
+            Command::Healthcheck(args) => healthcheck::run(&args, &config).await?,
             Command::Token(_) => {}
         }
         Ok(ExitCode::SUCCESS)

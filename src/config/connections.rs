@@ -1,6 +1,6 @@
 //! From settings to what the rooms that connect somewhere take.
 
-use super::{Config, ConfigError, MlflowConfig, PostgresConfig};
+use super::{Config, ConfigError, PostgresConfig};
 use crate::{
     features::neo4j::GraphOptions,
     http::{AllowedOrigins, HttpConfig},
@@ -43,29 +43,31 @@ impl PostgresConfig {
     }
 }
 
-impl MlflowConfig {
-    /// The server and how trainings are named there.
+impl Config {
+    /// MLflow and how trainings are named there.
     ///
     /// # Errors
     /// Names the address if it does not parse.
     pub fn tracker(&self) -> Result<TrackerConfig, ConfigError> {
-        let uri = self.tracking_uri.parse().map_err(|error| {
-            ConfigError::new("MLFLOW_TRACKING_URI", format!("'{}': {error}", self.tracking_uri))
+        let mlflow = &self.mlflow;
+        let uri = mlflow.tracking_uri.parse().map_err(|error| {
+            ConfigError::new("MLFLOW_TRACKING_URI", format!("'{}': {error}", mlflow.tracking_uri))
         })?;
         let mut client = ClientConfig::new(uri);
-        client.username = self.username.clone();
-        client.password = self.password.clone();
-        client.token = self.token.clone();
-        client.insecure_tls = self.insecure_tls;
-        client.ca_certificate.clone_from(&self.ca_certificate);
-        client.timeout = self.timeout;
-        let mut tracker = TrackerConfig::new(client, &self.experiment_name);
-        tracker.model_name.clone_from(&self.model_name);
-        Ok(tracker)
+        client.username = mlflow.username.clone();
+        client.password = mlflow.password.clone();
+        client.token = mlflow.token.clone();
+        client.insecure_tls = mlflow.insecure_tls;
+        client.ca_certificate.clone_from(&mlflow.ca_certificate);
+        client.timeout = mlflow.timeout;
+        Ok(TrackerConfig {
+            model_name: mlflow.model_name.clone(),
+            workspaces: mlflow.workspaces,
+            single_tenant: self.single_tenant.map(|tenant| tenant.to_string()),
+            ..TrackerConfig::new(client, &mlflow.experiment_name)
+        })
     }
-}
 
-impl Config {
     /// What the HTTP surface needs to know.
     #[must_use]
     pub fn http(&self) -> HttpConfig {
@@ -82,6 +84,7 @@ impl Config {
             mlflow_uri: self.mlflow.tracking_uri.clone(),
             database: format!("{}:{}/{}", self.postgres.host, self.postgres.port, self.postgres.database),
             tenant_isolation_enabled: self.tenant_isolation,
+            single_tenant: self.single_tenant,
             ..HttpConfig::default()
         }
     }

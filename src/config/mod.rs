@@ -4,21 +4,25 @@
 //! it. Secrets are [`SecretString`]s and never printed.
 
 mod connections;
+mod mlflow;
 mod neo4j;
 mod settings;
 #[cfg(test)]
 mod tests;
 
-use std::{path::PathBuf, time::Duration};
+use std::{num::NonZeroU32, path::PathBuf, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
 
+pub use mlflow::MlflowConfig;
 pub use neo4j::Neo4jConfig;
 pub use settings::ConfigError;
 use settings::Settings;
 
 use crate::{
-    auth::TokenConfig,
+    auth::{TenantId, TokenConfig},
+    jobs::Limits,
+    schedule::{Cron, Zone},
     storage::{Login, SslMode},
 };
 
@@ -41,6 +45,8 @@ pub struct Config {
     /// Whether tenants are kept apart; only ever false in development, and then only in name:
     /// row-level security stays on.
     pub tenant_isolation: bool,
+    /// The only tenant that is served; `None`: all.
+    pub single_tenant: Option<TenantId>,
     /// The database.
     pub postgres: PostgresConfig,
     /// The tracking server.
@@ -126,44 +132,21 @@ pub struct PostgresConfig {
     pub max_connections: u32,
 }
 
-/// The tracking server.
-#[derive(Debug, Clone)]
-pub struct MlflowConfig {
-    /// Base address.
-    pub tracking_uri: String,
-    /// First part of each tenant's experiment name.
-    pub experiment_name: String,
-    /// Artifact location of new experiments, if not the server's proxy.
-    pub artifact_root: Option<String>,
-    /// Name of the registered model, with `{tenant_id}` and `{model_type}`.
-    pub model_name: String,
-    /// Basic authentication.
-    pub username: Option<String>,
-    /// Basic authentication.
-    pub password: Option<SecretString>,
-    /// Bearer token, instead of user and password.
-    pub token: Option<SecretString>,
-    /// Whether the server's certificate is not checked.
-    pub insecure_tls: bool,
-    /// PEM file of the authorities that may have signed it, beside the system's.
-    pub ca_certificate: Option<PathBuf>,
-    /// Limit of one request.
-    pub timeout: Duration,
-    /// How long a training's answer waits for its run.
-    pub wait: Duration,
-}
-
-/// How trainings share the machine.
+/// How trainings share the machine, and the queue before it.
 #[derive(Debug, Clone)]
 pub struct TrainingConfig {
-    /// Trainings that run at the same time.
-    pub slots: usize,
-    /// Trainings that may wait for a slot; the next one is refused with 503.
-    pub queue: usize,
+    /// Trainings that this process runs at the same time; 0: none, other processes do.
+    pub workers: usize,
     /// Threads of the training pool.
     pub threads: usize,
     /// Most rows of one training.
     pub max_rows: usize,
+    /// Memory that the trainings of this process may take together, in bytes.
+    pub memory: u64,
+    /// Rounds of boosting between two checkpoints.
+    pub checkpoint_rounds: NonZeroU32,
+    /// The queue of all processes.
+    pub queue: Limits,
 }
 
 /// Which new versions are served: become the champion.
@@ -190,10 +173,14 @@ pub enum PromotionPolicy {
 /// Regular retraining.
 #[derive(Debug, Clone)]
 pub struct RetrainConfig {
-    /// Whether it is on.
+    /// Whether models without a schedule of their own are retrained.
     pub enabled: bool,
-    /// Five-field cron expression.
-    pub schedule: String,
+    /// When.
+    pub cron: Cron,
+    /// Longest offset of a tenant's model type from the times of a cron expression.
+    pub jitter: Duration,
+    /// Time between two counts of the records, where new ones lead to a retraining.
+    pub check: Duration,
 }
 
 /// What is logged.
@@ -225,7 +212,7 @@ impl Config {
     pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let settings = Settings::new(lookup);
         let environment = environment(&settings)?;
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let single_tenant = single_tenant(&settings)?;
         Ok(Self {
             environment,
             api: ApiConfig {
@@ -238,23 +225,16 @@ impl Config {
             },
             token: token(&settings, environment)?,
             tenant_isolation: tenant_isolation(&settings, environment)?,
+            single_tenant,
             postgres: postgres(&settings, environment)?,
-            mlflow: mlflow(&settings)?,
+            mlflow: MlflowConfig::read(&settings, single_tenant)?,
             neo4j: Neo4jConfig::read(&settings)?,
             cypher_templates: settings.get("CYPHER_TEMPLATES_DIR").map(PathBuf::from),
             model_registry_path: settings.text("MODEL_REGISTRY_PATH", "./data/models"),
             model_cache_bytes: settings.parse("MODEL_CACHE_BYTES", 512 << 20)?,
-            training: TrainingConfig {
-                slots: settings.positive("TRAINING_SLOTS", 2)?,
-                queue: settings.parse("TRAINING_QUEUE", 16)?,
-                threads: settings.positive("TRAINING_THREADS", cores)?,
-                max_rows: settings.positive("TRAINING_MAX_ROWS", 5_000_000)?,
-            },
+            training: training(&settings)?,
             promotion: promotion(&settings)?,
-            retrain: RetrainConfig {
-                enabled: settings.flag("AUTO_RETRAIN", false)?,
-                schedule: schedule(&settings)?,
-            },
+            retrain: retrain(&settings)?,
             xgboost_lib: settings.get("XGBOOST_LIB").map(PathBuf::from),
             log: LogConfig {
                 level: log_level(&settings)?,
@@ -317,6 +297,14 @@ fn tenant_isolation(settings: &Settings<'_>, environment: Environment) -> Result
     Ok(on)
 }
 
+fn single_tenant(settings: &Settings<'_>) -> Result<Option<TenantId>, ConfigError> {
+    let Some(text) = settings.get("SINGLE_TENANT") else { return Ok(None) };
+    match text.parse() {
+        Ok(id) => Ok(Some(TenantId::trusted(id))),
+        Err(_) => Err(ConfigError::new("SINGLE_TENANT", format!("must be a tenant's UUID, not '{text}'"))),
+    }
+}
+
 fn postgres(settings: &Settings<'_>, environment: Environment) -> Result<PostgresConfig, ConfigError> {
     let secret = |name: &str, default: &str| match settings.secret(name) {
         Some(secret) => Ok(secret),
@@ -348,30 +336,26 @@ fn postgres(settings: &Settings<'_>, environment: Environment) -> Result<Postgre
     })
 }
 
-fn mlflow(settings: &Settings<'_>) -> Result<MlflowConfig, ConfigError> {
-    let tracking_uri = settings.text("MLFLOW_TRACKING_URI", "http://localhost:5000");
-    if !tracking_uri.starts_with("http://") && !tracking_uri.starts_with("https://") {
-        return Err(ConfigError::new(
-            "MLFLOW_TRACKING_URI",
-            "must be the http:// or https:// address of a server",
-        ));
-    }
-    let model_name = settings.text("MLFLOW_MODEL_NAME", "{tenant_id}_{model_type}");
-    if !model_name.contains("{tenant_id}") || !model_name.contains("{model_type}") {
-        return Err(ConfigError::new("MLFLOW_MODEL_NAME", "must contain {tenant_id} and {model_type}"));
-    }
-    Ok(MlflowConfig {
-        tracking_uri: tracking_uri.trim_end_matches('/').to_owned(),
-        experiment_name: settings.text("MLFLOW_EXPERIMENT_NAME", "binah-ml"),
-        artifact_root: settings.get("MLFLOW_ARTIFACT_ROOT"),
-        model_name,
-        username: settings.get("MLFLOW_TRACKING_USERNAME"),
-        password: settings.secret("MLFLOW_TRACKING_PASSWORD"),
-        token: settings.secret("MLFLOW_TRACKING_TOKEN"),
-        insecure_tls: settings.flag("MLFLOW_TRACKING_INSECURE_TLS", false)?,
-        ca_certificate: settings.get("MLFLOW_TRACKING_SERVER_CERT_PATH").map(PathBuf::from),
-        timeout: Duration::from_secs(settings.positive("MLFLOW_HTTP_REQUEST_TIMEOUT", 60)? as u64),
-        wait: Duration::from_secs(settings.parse("MLFLOW_WAIT_SECONDS", 10)?),
+fn training(settings: &Settings<'_>) -> Result<TrainingConfig, ConfigError> {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let positive = |name, default: u32| {
+        let value: NonZeroU32 = settings.parse(name, NonZeroU32::new(default).unwrap_or(NonZeroU32::MIN))?;
+        Ok::<_, ConfigError>(value)
+    };
+    let default = Limits::default();
+    Ok(TrainingConfig {
+        workers: settings.parse("WORKERS", 2)?,
+        threads: settings.positive("TRAINING_THREADS", cores)?,
+        max_rows: settings.positive("TRAINING_MAX_ROWS", 5_000_000)?,
+        memory: settings.positive("TRAINING_MEMORY_MB", 4096)? as u64 * (1 << 20),
+        checkpoint_rounds: positive("TRAINING_CHECKPOINT_ROUNDS", 100)?,
+        queue: Limits {
+            queued: settings.positive("TRAINING_QUEUE", default.queued)?,
+            queued_by_tenant: settings.positive("TENANT_TRAINING_QUEUE", default.queued_by_tenant)?,
+            running_by_tenant: settings.positive("TENANT_TRAININGS", default.running_by_tenant)?,
+            attempts: positive("TRAINING_ATTEMPTS", default.attempts)?.get(),
+            lease: Duration::from_secs(settings.positive("TRAINING_LEASE_SECONDS", 15)? as u64),
+        },
     })
 }
 
@@ -388,12 +372,17 @@ fn promotion(settings: &Settings<'_>) -> Result<PromotionConfig, ConfigError> {
     Ok(PromotionConfig { policy, margin })
 }
 
-fn schedule(settings: &Settings<'_>) -> Result<String, ConfigError> {
-    let schedule = settings.text("RETRAIN_SCHEDULE", "0 2 * * *");
-    if schedule.split_whitespace().count() == 5 {
-        return Ok(schedule);
-    }
-    Err(ConfigError::new("RETRAIN_SCHEDULE", format!("'{schedule}' is no five-field cron expression")))
+fn retrain(settings: &Settings<'_>) -> Result<RetrainConfig, ConfigError> {
+    let refused = |name| move |problem: String| ConfigError::new(name, format!("is no good: {problem}"));
+    let zone =
+        Zone::parse(&settings.text("RETRAIN_TIME_ZONE", "UTC")).map_err(refused("RETRAIN_TIME_ZONE"))?;
+    let cron = Cron::parse(&settings.text("RETRAIN_SCHEDULE", "0 2 * * *"), zone);
+    Ok(RetrainConfig {
+        enabled: settings.flag("AUTO_RETRAIN", false)?,
+        cron: cron.map_err(refused("RETRAIN_SCHEDULE"))?,
+        jitter: Duration::from_secs(settings.parse::<u32>("RETRAIN_JITTER_SECONDS", 900)?.into()),
+        check: Duration::from_secs(settings.positive("RETRAIN_CHECK_SECONDS", 60)? as u64),
+    })
 }
 
 /// Python's level names work as well as ours.

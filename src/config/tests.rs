@@ -70,8 +70,15 @@ fn a_bad_value_names_its_setting() {
         ("ENVIRONMENT", "prod"),
         ("AUTO_RETRAIN", "maybe"),
         ("RETRAIN_SCHEDULE", "daily"),
+        ("RETRAIN_SCHEDULE", "0 24 * * *"),
+        ("RETRAIN_TIME_ZONE", "Berlin"),
+        ("RETRAIN_JITTER_SECONDS", "-1"),
+        ("RETRAIN_CHECK_SECONDS", "0"),
         ("MLFLOW_TRACKING_URI", "./mlruns"),
         ("MLFLOW_MODEL_NAME", "{model_type}"),
+        ("MLFLOW_MODEL_NAME", "{tenant_id}"),
+        ("MLFLOW_WORKSPACES", "maybe"),
+        ("SINGLE_TENANT", "acme"),
         ("MLFLOW_HTTP_REQUEST_TIMEOUT", "0"),
         ("NEO4J_URI", "http://x"),
         ("NEO4J_QUERY_TIMEOUT_SECONDS", "0"),
@@ -79,7 +86,7 @@ fn a_bad_value_names_its_setting() {
         ("LOG_LEVEL", "a=b=c"),
         ("LOG_FORMAT", "xml"),
         ("JWT_ALGORITHM", "none"),
-        ("TRAINING_SLOTS", "0"),
+        ("TRAINING_QUEUE", "0"),
         ("POSTGRES_MAX_CONNECTIONS", "99999999999"),
     ] {
         // Neo4j's settings count where Neo4j is on.
@@ -88,6 +95,26 @@ fn a_bad_value_names_its_setting() {
             refusal(&if name == graph.0 { vec![(name, value)] } else { vec![graph, (name, value)] });
         assert!(message.starts_with(&format!("{name} ")), "{message}");
         assert!(!message.contains('\n'), "one line: {message}");
+    }
+}
+
+#[test]
+fn a_name_without_the_tenant_needs_tenants_that_are_apart() {
+    let plain = ("MLFLOW_MODEL_NAME", "{model_type}");
+    assert_eq!(
+        refusal(&[plain, ("MLFLOW_WORKSPACES", "false")]),
+        "MLFLOW_MODEL_NAME must contain {model_type}, and {tenant_id} unless MLFLOW_WORKSPACES or SINGLE_TENANT is set"
+    );
+    let tenant = "AAAAAAAA-aaaa-aaaa-aaaa-aaaaaaaaaaaa";
+    let tracker = |setting: (&str, &str)| config(&[plain, setting]).expect("valid").tracker().expect("valid");
+    let workspaces = tracker(("MLFLOW_WORKSPACES", "true"));
+    assert_eq!((workspaces.workspaces, workspaces.single_tenant), (true, None));
+    let single = tracker(("SINGLE_TENANT", tenant));
+    assert_eq!((single.workspaces, single.single_tenant), (false, Some(tenant.to_lowercase())));
+    assert_eq!(single.model_name, "{model_type}");
+    for setting in [("MLFLOW_WORKSPACES", "true"), ("SINGLE_TENANT", tenant)] {
+        let message = refusal(&[setting, ("MLFLOW_MODEL_NAME", "{tenant_id}")]);
+        assert!(message.starts_with("MLFLOW_MODEL_NAME must contain {model_type}"), "{message}");
     }
 }
 
@@ -139,4 +166,24 @@ fn promotion_is_by_the_metric_unless_it_is_not() {
             "PROMOTION_MARGIN must be a share from 0 to below 1"
         );
     }
+}
+
+#[test]
+fn retraining_is_at_two_in_the_night_of_its_time_zone() {
+    let retrain = |settings: &[(&str, &str)]| config(settings).expect("valid").retrain;
+    let default = retrain(&[]);
+    assert_eq!((default.enabled, default.cron.to_string()), (false, "0 2 * * * UTC".to_owned()));
+    assert_eq!((default.jitter.as_secs(), default.check.as_secs()), (900, 60));
+    let own = retrain(&[
+        ("AUTO_RETRAIN", "true"),
+        ("RETRAIN_SCHEDULE", "30 4 * * SUN"),
+        ("RETRAIN_TIME_ZONE", "Asia/Tokyo"),
+        ("RETRAIN_JITTER_SECONDS", "0"),
+    ]);
+    assert_eq!((own.enabled, own.cron.to_string()), (true, "30 4 * * SUN Asia/Tokyo".to_owned()));
+    assert_eq!(own.jitter.as_secs(), 0);
+    assert_eq!(
+        refusal(&[("RETRAIN_SCHEDULE", "0 24 * * *")]),
+        "RETRAIN_SCHEDULE is no good: '0 24 * * *': '24' is no hour of a cron expression"
+    );
 }

@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn what_no_store_can_hold_is_refused() {
         let refused = |data: Value, target: &str| match table(&rows(data), cost(), Some(target)) {
-            Err(Error::Invalid(errors)) => errors[0].kind,
+            Err(Error::Invalid(errors)) => errors[0].kind.clone(),
             other => panic!("must be refused: {other:?}"),
         };
         assert_eq!(refused(json!([{"a\0": 1, "total_cost": 1}]), "total_cost"), "invalid_name");

@@ -473,7 +473,7 @@ mod tests {
         let row = encode(json!({"year": null, "property_type": null})).expect("valid");
         assert!(row.values.iter().all(|value| value.is_nan()));
         let Err(Error::Invalid(errors)) = encode(json!({})) else { panic!("must be refused") };
-        assert_eq!(errors.iter().map(|e| e.kind).collect::<Vec<_>>(), ["missing", "missing"]);
+        assert_eq!(errors.iter().map(|e| e.kind.clone()).collect::<Vec<_>>(), ["missing", "missing"]);
     }
 
     #[test]

@@ -86,25 +86,76 @@ pub(super) fn check_shape(rows: usize, columns: usize) -> Result<(), FitError> {
     Ok(())
 }
 
-/// Called with the number of trees done after each one, from any thread; `Break` cancels.
+/// Called with the number of trees done, from any thread: after each one, and now and then in
+/// between, when a step takes long on many rows; `Break` cancels.
 pub type OnTree<'a> = &'a (dyn Fn(usize) -> ControlFlow<()> + Sync);
+
+/// How far a fit has come, and whether its caller still wants it.
+pub(super) struct Progress<'a> {
+    trees_done: AtomicUsize,
+    on_tree: OnTree<'a>,
+}
+
+impl<'a> Progress<'a> {
+    pub(super) fn new(on_tree: OnTree<'a>) -> Self {
+        Self { trees_done: AtomicUsize::new(0), on_tree }
+    }
+
+    /// Asks whether to go on.
+    pub(super) fn check(&self) -> Result<(), FitError> {
+        self.tell(self.trees_done.load(Ordering::Relaxed))
+    }
+
+    fn tree_done(&self) -> Result<(), FitError> {
+        self.tell(self.trees_done.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    fn tell(&self, trees_done: usize) -> Result<(), FitError> {
+        match (self.on_tree)(trees_done) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(FitError::Cancelled),
+        }
+    }
+}
+
+/// Values that one thread looks at before it asks whether to go on: tens of milliseconds.
+const VALUES_BETWEEN_CHECKS: usize = 1 << 22;
+
+/// The work of one thread within trees.
+pub(super) struct Meter<'a> {
+    progress: &'a Progress<'a>,
+    values: usize,
+}
+
+impl<'a> Meter<'a> {
+    pub(super) fn new(progress: &'a Progress<'a>) -> Self {
+        Self { progress, values: 0 }
+    }
+
+    /// Notes that so many values will be looked at, and asks whether to go on when it is time.
+    pub(super) fn add(&mut self, values: usize) -> Result<(), FitError> {
+        self.values += values;
+        if self.values < VALUES_BETWEEN_CHECKS {
+            return Ok(());
+        }
+        self.values = 0;
+        self.progress.check()
+    }
+}
 
 /// Grows trees `0..n` on the current rayon pool, each with a scratch space that its thread reuses.
 pub(super) fn grow_trees<S>(
     n: u32,
     scratch: impl Fn() -> S + Sync + Send,
-    grow: impl Fn(&mut S, u32) -> Tree + Sync + Send,
-    on_tree: OnTree<'_>,
+    grow: impl Fn(&mut S, u32) -> Result<Tree, FitError> + Sync + Send,
+    progress: &Progress<'_>,
 ) -> Result<Vec<Tree>, FitError> {
-    let done = AtomicUsize::new(0);
     (0..n)
         .into_par_iter()
         .map_init(scratch, |scratch, index| {
-            let tree = grow(scratch, index);
-            match on_tree(done.fetch_add(1, Ordering::Relaxed) + 1) {
-                ControlFlow::Continue(()) => Ok(tree),
-                ControlFlow::Break(()) => Err(FitError::Cancelled),
-            }
+            let tree = grow(scratch, index)?;
+            progress.tree_done()?;
+            Ok(tree)
         })
         .collect()
 }

@@ -70,15 +70,20 @@ impl Error {
             Self::UnreadableBody => StatusCode::BAD_REQUEST,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Cancelled | Self::Conflict(_) => StatusCode::CONFLICT,
-            Self::Busy { .. } | Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
-            Self::CorruptArtifact { .. } | Self::NoTenantScope | Self::Internal(_) => {
-                StatusCode::INTERNAL_SERVER_ERROR
+            Self::QueueFull { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Busy { .. } | Self::TooManyStreams { .. } | Self::Unavailable { .. } => {
+                StatusCode::SERVICE_UNAVAILABLE
             }
+            Self::Abandoned { .. }
+            | Self::LeaseLost
+            | Self::CorruptArtifact { .. }
+            | Self::NoTenantScope
+            | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
     /// What the client reads: the text that was written for it, never a cause.
-    fn detail(&self) -> Value {
+    pub(super) fn detail(&self) -> Value {
         match self {
             Self::Invalid(errors) => errors.iter().map(with_link).collect(),
             Self::NoTenantScope | Self::Internal(_) => json!("Internal Server Error"),
@@ -111,7 +116,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 fn with_link(error: &FieldError) -> Value {
     let mut entry = json!(error);
-    if PYDANTIC_RULES.binary_search(&error.kind).is_ok() {
+    if PYDANTIC_RULES.binary_search(&&*error.kind).is_ok() {
         entry["url"] = json!(format!("{RULES}{}", error.kind));
     }
     entry
@@ -127,7 +132,9 @@ impl IntoResponse for Error {
             Self::InvalidToken => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
-            Self::Busy { retry_after } => {
+            Self::Busy { retry_after }
+            | Self::TooManyStreams { retry_after }
+            | Self::QueueFull { retry_after, .. } => {
                 headers.insert(header::RETRY_AFTER, retry_after.into());
             }
             Self::Unavailable { .. } => {
@@ -195,7 +202,7 @@ mod tests {
                 503,
                 "Postgres is not available",
             ),
-            (Error::Busy { retry_after: 9 }, 503, "All training slots are busy; try again later"),
+            (Error::Busy { retry_after: 9 }, 503, "The training queue is full; try again later"),
             (
                 Error::CorruptArtifact { model: "roi_prediction v1.0".into(), source: secret().into() },
                 500,

@@ -1,5 +1,5 @@
-//! The gate before every route: first the method (405), then the token (403, 401), then the
-//! tenant scope in which the handler runs.
+//! The gate before every route: first the method (405), then the token (403, 401), then its tenant where
+//! the service is bound to one (403), then the tenant scope in which the handler runs.
 
 use axum::{
     extract::{Request, State},
@@ -13,7 +13,7 @@ use super::{
     AppState, error,
     routes::{Access, Route},
 };
-use crate::auth::tenant;
+use crate::{Error, auth::tenant};
 
 /// The middleware of one route.
 pub(super) async fn pass(
@@ -36,6 +36,9 @@ pub(super) async fn pass(
     span.record("tenant", caller.tenant_claim.as_str());
     span.record("user", caller.user_id.as_str());
     let tenant = caller.tenant;
+    if state.config.single_tenant.is_some_and(|only| tenant != Some(only)) {
+        return Error::TenantMismatch.into_response();
+    }
     request.extensions_mut().insert(caller);
     match tenant {
         Some(tenant) => tenant::scope(tenant, next.run(request)).await,

@@ -17,7 +17,9 @@ pub mod state;
 mod body;
 mod gate;
 mod handlers;
+mod parameters;
 mod path;
+mod streams;
 mod timestamp;
 
 pub use caller::{Admin, Member};
@@ -25,6 +27,7 @@ pub use cors::AllowedOrigins;
 pub use routes::router;
 pub use server::serve;
 pub use state::{AppState, HttpConfig, Readiness, Services};
+pub use streams::Streams;
 
 /// Version of the HTTP contract, which the platform's clients know; the crate's own is higher.
 pub const API_VERSION: &str = "0.2.0";

@@ -7,7 +7,9 @@ use utoipa::{
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 
-use super::handlers::{health, live, me, ml_health, model_metrics, models, predict, ready, root, train};
+use super::handlers::{
+    health, jobs, live, me, ml_health, model_metrics, models, predict, ready, root, train,
+};
 use crate::catalog::{
     FeatureKindSpec, ModelType,
     hyperparameters::{Default, ParamSpec, Range},
@@ -31,6 +33,10 @@ const TENANT: &str = "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa";
         ml_health::ml_health,
         train::train,
         predict::predict,
+        jobs::list::list,
+        jobs::show::show,
+        jobs::cancel::cancel,
+        jobs::events::events,
         model_metrics::model_metrics,
         models::list::models,
         models::list::versions,
@@ -40,6 +46,10 @@ const TENANT: &str = "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa";
         models::alias::remove,
         models::rollback::rollback,
         models::deprecate::deprecate,
+        models::schedule::get::get,
+        models::schedule::set::set,
+        models::schedule::reset::reset,
+        models::schedule::list::list,
     ),
     components(schemas(Fault, Faults)),
     modifiers(&Bearer)
@@ -115,7 +125,23 @@ pub(super) enum Denied {
 #[expect(dead_code, reason = "describes an answer that http::error writes")]
 pub(super) struct NoModel(Fault);
 
-/// What administrators are refused.
+/// The tenant has no such job.
+#[derive(IntoResponses)]
+#[response(status = 404, description = "The tenant has no such job", example = json!({"detail": "No such job"}))]
+#[expect(dead_code, reason = "describes an answer that http::error writes")]
+pub(super) struct NoJob(Fault);
+
+/// The tenant has as many trainings waiting as it may; `retry-after` says when to come again.
+#[derive(IntoResponses)]
+#[response(
+    status = 429,
+    description = "The tenant has as many trainings waiting as it may",
+    example = json!({"detail": "100 trainings of this tenant are waiting already; try again later"})
+)]
+#[expect(dead_code, reason = "describes an answer that http::error writes")]
+pub(super) struct TooManyQueued(Fault);
+
+/// What cannot be done.
 #[derive(IntoResponses)]
 #[response(
     status = 409,
@@ -146,9 +172,9 @@ pub(super) enum BadBody {
     Invalid(Faults),
 }
 
-/// All training slots are taken, or a dependency is away; `retry-after` says when to come again.
+/// There is no room, or a dependency is away; `retry-after` says when to come again.
 #[derive(IntoResponses)]
-#[response(status = 503, description = "All training slots are taken, or a dependency is away")]
+#[response(status = 503, description = "The queue of all tenants is full, or a dependency is away")]
 #[expect(dead_code, reason = "describes an answer that http::error writes")]
 pub(super) struct Unavailable(Fault);
 

@@ -16,8 +16,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::{
     AppState, HttpConfig, cors, error, gate,
     handlers::{
-        docs, health, live, me, ml_health, model_metrics, models, openapi_json, predict, prometheus, ready,
-        redoc, root, train,
+        docs, health, jobs, live, me, ml_health, model_metrics, models, openapi_json, predict, prometheus,
+        ready, redoc, root, train,
     },
     observe, path,
 };
@@ -66,7 +66,7 @@ const POST: &[&str] = &["POST"];
 const PAGE: &[&str] = &["GET", "HEAD"];
 
 #[rustfmt::skip]
-static ROUTES: [Route; 22] = [
+static ROUTES: [Route; 27] = [
     Route { path: "/",                       methods: GET,  access: Public, served: Always,      handler: || any(root::root) },
     Route { path: "/health",                 methods: GET,  access: Public, served: Always,      handler: || any(health::health) },
     Route { path: "/health/live",            methods: GET,  access: Public, served: Always,      handler: || any(live::live) },
@@ -81,6 +81,11 @@ static ROUTES: [Route; 22] = [
     Route { path: "/api/ml/health",          methods: GET,  access: Token,  served: Always,      handler: || any(ml_health::ml_health) },
     Route { path: "/api/ml/train",           methods: POST, access: Token,  served: Always,      handler: || any(train::train) },
     Route { path: "/api/ml/predict",         methods: POST, access: Token,  served: Always,      handler: || any(predict::predict) },
+    Route { path: "/api/ml/jobs",            methods: GET,  access: Token,  served: Always,      handler: || any(jobs::list::list) },
+    // Two handlers, each for its method: the gate has refused all others before axum looks.
+    Route { path: "/api/ml/jobs/{job_id}",   methods: &["GET", "DELETE"], access: Token, served: Always,
+                                                                                                 handler: || get(jobs::show::show).delete(jobs::cancel::cancel) },
+    Route { path: "/api/ml/jobs/{job_id}/events", methods: GET, access: Token, served: Always,   handler: || any(jobs::events::events) },
     Route { path: "/api/ml/models/{tenant_id}/{model_type}/metrics", methods: GET, access: Token, served: Always,
                                                                                                  handler: || any(model_metrics::model_metrics) },
     Route { path: "/api/ml/models",          methods: GET,  access: Token,  served: Always,      handler: || any(models::list::models) },
@@ -92,11 +97,13 @@ static ROUTES: [Route; 22] = [
                                                                                                  handler: || any(models::deprecate::deprecate) },
     Route { path: "/api/ml/models/{model_type}/compare", methods: GET, access: Token, served: Always,
                                                                                                  handler: || any(models::compare::compare) },
-    // Two handlers, each for its method: the gate has refused all others before axum looks.
     Route { path: "/api/ml/models/{model_type}/aliases/{alias}", methods: &["PUT", "DELETE"], access: Token, served: Always,
                                                                                                  handler: || put(models::alias::set).delete(models::alias::remove) },
     Route { path: "/api/ml/models/{model_type}/rollback", methods: POST, access: Token, served: Always,
                                                                                                  handler: || any(models::rollback::rollback) },
+    Route { path: "/api/ml/models/{model_type}/schedule", methods: &["GET", "PUT", "DELETE"], access: Token, served: Always,
+                                                                                                 handler: || get(models::schedule::get::get).put(models::schedule::set::set).delete(models::schedule::reset::reset) },
+    Route { path: "/api/ml/schedules",       methods: GET,  access: Token,  served: Always,      handler: || any(models::schedule::list::list) },
 ];
 
 /// The routes that a service with these settings has.
@@ -131,7 +138,11 @@ pub(super) fn finish(routes: Router<AppState>, state: AppState) -> Router {
     Router::new().fallback_service(inner).layer(from_fn(path::decode))
 }
 
-/// The metrics alone, for a port of their own.
+/// Metrics and probes, for a port of their own: all that a worker has.
 pub fn metrics_router(state: AppState) -> Router {
-    Router::new().route("/metrics", get(prometheus::prometheus)).with_state(state)
+    Router::new()
+        .route("/metrics", get(prometheus::prometheus))
+        .route("/health/live", get(live::live))
+        .route("/health/ready", get(ready::ready))
+        .with_state(state)
 }

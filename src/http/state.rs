@@ -10,10 +10,16 @@ use std::{
 };
 
 use metrics_exporter_prometheus::PrometheusHandle;
+use tokio_util::sync::CancellationToken;
 
-use super::cors::AllowedOrigins;
+use super::{cors::AllowedOrigins, streams::Streams};
 use crate::{
-    auth::Tokens, inference::Predictor, lifecycle::Lifecycle, registry::Registry, training::Trainer,
+    auth::{TenantId, Tokens},
+    inference::Predictor,
+    lifecycle::Lifecycle,
+    registry::Registry,
+    schedule::Schedules,
+    training::Submitter,
 };
 
 /// Everything that a handler can reach; cheap to clone.
@@ -26,14 +32,18 @@ pub struct Services {
     pub config: HttpConfig,
     /// Verifies tokens.
     pub tokens: Tokens,
-    /// Use case of `POST /api/ml/train`.
-    pub trainer: Arc<Trainer>,
+    /// Use case of `POST /api/ml/train`, and the queue behind it.
+    pub submitter: Submitter,
     /// Use case of `POST /api/ml/predict`.
     pub predictor: Predictor,
     /// Models and their metrics.
     pub registry: Registry,
     /// Changes to versions.
     pub lifecycle: Lifecycle,
+    /// When models are retrained.
+    pub schedules: Schedules,
+    /// Who is told how jobs go on.
+    pub streams: Streams,
     /// Whether this replica should get requests.
     pub readiness: Arc<Readiness>,
     /// Renders `/metrics`.
@@ -61,6 +71,8 @@ pub struct HttpConfig {
     pub database: String,
     /// For `/health`; false is possible outside production only.
     pub tenant_isolation_enabled: bool,
+    /// The only tenant whose tokens are let in; `None`: all.
+    pub single_tenant: Option<TenantId>,
 }
 
 impl Default for HttpConfig {
@@ -75,6 +87,7 @@ impl Default for HttpConfig {
             mlflow_uri: "http://localhost:5000".into(),
             database: "localhost:5432/binah_ml".into(),
             tenant_isolation_enabled: true,
+            single_tenant: None,
         }
     }
 }
@@ -84,7 +97,7 @@ impl Default for HttpConfig {
 #[derive(Debug, Default)]
 pub struct Readiness {
     database_up: AtomicBool,
-    draining: AtomicBool,
+    draining: CancellationToken,
 }
 
 impl Readiness {
@@ -96,7 +109,13 @@ impl Readiness {
 
     /// Notes that the service shuts down: requests in flight are finished, new ones should go elsewhere.
     pub fn start_draining(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+        self.draining.cancel();
+    }
+
+    /// Cancelled when the service shuts down: an answer without an end of its own ends then.
+    #[must_use]
+    pub fn draining(&self) -> &CancellationToken {
+        &self.draining
     }
 
     /// Whether Postgres answered the last check.
@@ -108,7 +127,7 @@ impl Readiness {
     /// Whether requests should come here.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.database_up() && !self.draining.load(Ordering::Relaxed)
+        self.database_up() && !self.draining.is_cancelled()
     }
 }
 

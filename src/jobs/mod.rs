@@ -1,139 +1,109 @@
-//! Trainings as rows of `training_jobs`: who asked for what, and how it ended.
+//! The queue of trainings: rows of `training_jobs` that carry a request. It knows what a job needs to be
+//! queued, claimed, watched and ended; what a training is it does not know.
 //!
-//! A training runs inside its request for now; a row that stays `training` after its process died
-//! is for the durable queue to find (`started_at` and `updated_at` say since when).
+//! ```text
+//!            claim                complete | fail | cancelled
+//! queued ───────────> training ──────────────────────────────> completed | failed | cancelled
+//!   │  <───────────────  │  release (handed back, or tried again after a pause), reap (lease ran out)
+//!   └── cancel ──> cancelled
+//! ```
+//!
+//! # Who works on a job
+//! One worker, under a lease with a fencing token ([`Claim`]): it prolongs the lease with every heartbeat, and
+//! every write that ends the job names the token. A worker that lost its lease (frozen, cut off) changes
+//! nothing any more: its token is too old from the moment somebody reaps the job. All times are the database's.
+//!
+//! # Whose turn it is
+//! Claims are made one at a time, under an advisory lock, so that limits hold exactly: the tenant whose last
+//! claim lies back the longest goes first, if it has fewer jobs running than its limit; within a tenant
+//! the highest priority, then the oldest; never two of a tenant's model type at the same time.
+//!
+//! # Who hears of it
+//! `NOTIFY` on two channels ([`Signals`]) wakes idle workers and whoever waits for a job. It carries job ids
+//! only, and it may get lost: everybody also looks by themselves now and then.
 
-use serde_json::Value;
-use sqlx::{query, query_scalar};
-use uuid::Uuid;
+mod cancel;
+mod claim;
+mod enqueue;
+mod files;
+mod finish;
+mod lease;
+mod read;
+mod reap;
+mod signals;
+mod state;
 
-use crate::{
-    Error, Result,
-    auth::Caller,
-    catalog::ModelType,
-    storage::{Database, TenantTransaction, storable, storable_text},
-};
+use std::{sync::Arc, time::Duration};
 
-/// The trainings of the tenant whose scope is open. Cheap to clone.
+pub use claim::Claim;
+pub use enqueue::{Enqueued, IdempotencyKey, NewJob, Origin};
+pub use files::JobFile;
+pub use finish::Retry;
+pub(crate) use finish::{Completion, complete};
+pub use lease::{Beat, Progress, Stage};
+pub use read::{Filter, Job, Page, Position};
+pub use reap::Reaped;
+pub use signals::Signals;
+pub(crate) use signals::{job_changed, signal_within};
+pub use state::JobState;
+
+use crate::storage::Database;
+
+/// How long a worker waits for the database to do one thing: longer than that waits for a lock.
+const ANSWER: Duration = Duration::from_secs(20);
+
+/// The queue, for the tenant whose scope is open, and for the workers of all tenants. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Jobs {
     database: Database,
+    limits: Limits,
+    signals: Arc<Signals>,
 }
 
-/// A training that begins now.
-#[derive(Debug, Clone, Copy)]
-pub struct NewJob<'a> {
-    /// What is trained.
-    pub model_type: ModelType,
-    /// Who asked for it.
-    pub caller: &'a Caller,
-    /// Hyperparameters by name.
-    pub hyperparameters: &'a Value,
-    /// Share of the rows held out, 0 to 0.5.
-    pub validation_split: f64,
-    /// The tenant's own SELECT, if it came with one.
-    pub training_data_query: Option<&'a str>,
+/// How the queue is shared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Most queued jobs of all tenants.
+    pub queued: usize,
+    /// Most queued jobs of one tenant.
+    pub queued_by_tenant: usize,
+    /// Most running jobs of one tenant, over all workers.
+    pub running_by_tenant: usize,
+    /// Most claims of a job before it is given up.
+    pub attempts: u32,
+    /// How long a claim holds without a heartbeat.
+    pub lease: Duration,
+}
+
+impl Default for Limits {
+    /// 10,000 queued, 100 of them of one tenant, one of its jobs running; five attempts; 15 s.
+    fn default() -> Self {
+        Self {
+            queued: 10_000,
+            queued_by_tenant: 100,
+            running_by_tenant: 1,
+            attempts: 5,
+            lease: Duration::from_secs(15),
+        }
+    }
 }
 
 impl Jobs {
-    /// The trainings in `database`.
+    /// The queue in `database`.
     #[must_use]
-    pub fn new(database: Database) -> Self {
-        Self { database }
+    pub fn new(database: Database, limits: Limits) -> Self {
+        Self { database, limits, signals: Arc::new(Signals::default()) }
     }
 
-    /// Notes that a training begins; its id.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn start(&self, new: NewJob<'_>) -> Result<Uuid> {
-        let mut transaction = self.database.tenant_transaction("job_start").await?;
-        let id = Uuid::new_v4();
-        query(
-            "INSERT INTO training_jobs (id, tenant_id, model_type, status, hyperparameters, validation_split,
-                 training_data_query, started_at, created_by, user_id)
-             VALUES ($1, $2, $3, 'training', $4, $5::float8::numeric, $6, now(), $7, $8)",
-        )
-        .bind(id)
-        .bind(transaction.tenant().uuid())
-        .bind(new.model_type.name)
-        .bind(&*storable(new.hyperparameters))
-        .bind(new.validation_split)
-        .bind(new.training_data_query.map(storable_text).as_deref())
-        .bind(Uuid::try_parse(&new.caller.user_id).ok())
-        .bind(&*storable_text(&new.caller.user_id))
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await?;
-        Ok(id)
+    /// Its limits.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
     }
 
-    /// Notes that a training failed, with a message that its user may read. A job that has ended
-    /// already stays as it is.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn fail(&self, job_id: Uuid, message: &str) -> Result<()> {
-        self.end(job_id, "failed", Some(message)).await
-    }
-
-    /// Notes that a training was cancelled. A job that has ended already stays as it is.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn cancel(&self, job_id: Uuid) -> Result<()> {
-        self.end(job_id, "cancelled", None).await
-    }
-
-    async fn end(&self, job_id: Uuid, status: &str, message: Option<&str>) -> Result<()> {
-        let mut transaction = self.database.tenant_transaction("job_end").await?;
-        query(
-            "UPDATE training_jobs
-                SET status = $2, error_message = $3, completed_at = now(), updated_at = now()
-              WHERE id = $1 AND tenant_id = $4 AND status IN ('queued', 'training')",
-        )
-        .bind(job_id)
-        .bind(status)
-        .bind(message.map(storable_text).as_deref())
-        .bind(transaction.tenant().uuid())
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await
-    }
-}
-
-/// Completes a running job with its model, in the transaction that registers it.
-///
-/// # Errors
-/// [`Error::Cancelled`] if the job was cancelled; [`Error::Internal`] if it does not run.
-pub(crate) async fn complete(
-    transaction: &mut TenantTransaction,
-    job_id: Uuid,
-    model_id: Uuid,
-    metrics: &Value,
-) -> Result<()> {
-    let completed = query(
-        "UPDATE training_jobs
-            SET status = 'completed', model_id = $2, metrics = $3, completed_at = now(), updated_at = now()
-          WHERE id = $1 AND tenant_id = $4 AND status = 'training'",
-    )
-    .bind(job_id)
-    .bind(model_id)
-    .bind(&*storable(metrics))
-    .bind(transaction.tenant().uuid())
-    .execute(&mut **transaction)
-    .await?;
-    if completed.rows_affected() == 1 {
-        return Ok(());
-    }
-    let status: Option<String> =
-        query_scalar("SELECT status FROM training_jobs WHERE id = $1 AND tenant_id = $2")
-            .bind(job_id)
-            .bind(transaction.tenant().uuid())
-            .fetch_optional(&mut **transaction)
-            .await?;
-    match status.as_deref() {
-        Some("cancelled") => Err(Error::Cancelled),
-        status => Err(Error::internal(format!("job {job_id} cannot complete: it is {status:?}"))),
+    /// What wakes workers and waiters of this process.
+    #[must_use]
+    pub fn signals(&self) -> &Arc<Signals> {
+        &self.signals
     }
 }

@@ -36,7 +36,7 @@ enum Failure {
 impl Outbox {
     /// Logs the claimed run (`None`: as its row has it) in its tenant's open scope, and notes in the row
     /// what came of it.
-    pub(super) async fn attempt(&self, claim: Claim, run: Option<PackedRun>) -> Option<Tracked> {
+    pub(super) async fn attempt(&self, claim: Claim, run: Option<PackedRun>) {
         let attempt = async {
             if claim.attempts > MAX_ATTEMPTS {
                 // Nobody noted how the ones before ended: they took their process with them.
@@ -68,12 +68,8 @@ impl Outbox {
                     attempt = claim.attempts,
                     "run is complete in MLflow"
                 );
-                Some(tracked)
             }
-            Err(failure) => {
-                self.note(&claim, failure).await;
-                None
-            }
+            Err(failure) => self.note(&claim, failure).await,
         }
     }
 

@@ -23,6 +23,7 @@
 //! A parked row stays, in the metrics and in `binah-ml tracking list`, until `binah-ml tracking retry`.
 
 mod attempt;
+mod orphans;
 pub(crate) mod pack;
 pub mod row;
 mod worker;
@@ -32,14 +33,11 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
-use tokio::{
-    sync::{Semaphore, oneshot},
-    time::timeout,
-};
+use tokio::{sync::Semaphore, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
 use uuid::Uuid;
@@ -50,7 +48,7 @@ use crate::{
     lifecycle::Lifecycle,
     registry::{ModelRecord, Registry},
     storage::Database,
-    tracking::{ArtifactFile, PackedRun, Tracked, Tracker},
+    tracking::{ArtifactFile, PackedRun, Tracker},
 };
 use row::Claim;
 
@@ -123,23 +121,26 @@ impl Outbox {
         &self.inner.tracker
     }
 
-    /// Logs the run of a model that this process has just registered in the open tenant scope, and waits
-    /// for it, `wait` at most. `None`: it is pending, and goes on without the caller.
-    pub async fn log(&self, model_id: Uuid, run: PackedRun, wait: Duration) -> Option<Tracked> {
-        let tenant = tenant::current().ok()?;
+    /// Begins to log the run of a model that this process has just registered in the open tenant scope. A run
+    /// that gets no turn within `wait` is left to the worker: who waits for it waits no longer.
+    ///
+    /// # Errors
+    /// Without an open scope.
+    pub fn log(&self, model_id: Uuid, run: PackedRun, wait: Duration) -> Result<()> {
+        let tenant = tenant::current()?;
         let claim = Claim::of_birth(tenant, model_id);
-        let (answer, logged) = oneshot::channel();
         let outbox = self.clone();
         let work = async move {
             // A run that waits longer for its turn would keep its files in memory: the worker reads them.
             let permit = timeout(wait, Arc::clone(&outbox.inner.permits).acquire_owned()).await;
             let Ok(Ok(_permit)) = permit else { return outbox.give_back(&claim).await };
-            // Nobody to hear it: the training's answer is on its way already.
-            let _ = answer.send(outbox.attempt(claim, Some(run)).await);
+            let started = Instant::now();
+            outbox.attempt(claim, Some(run)).await;
+            metrics::histogram!("binah_tracking_wait_seconds").record(started.elapsed().as_secs_f64());
         };
         let span = tracing::info_span!("tracking", %tenant, model = %model_id);
         self.inner.attempts.spawn(tenant::scope(tenant, work).instrument(span));
-        timeout(wait, logged).await.ok()?.ok()?
+        Ok(())
     }
 
     /// Calls the attempts under way off, and completes when each has given its row back.

@@ -5,15 +5,17 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::{FromRow, postgres::types::PgInterval, query, query_as, query_scalar, types::Json};
+use sqlx::{FromRow, query, query_as, query_scalar, types::Json};
 use uuid::Uuid;
 
 use super::pack::Manifest;
 use crate::{
     Error, Result,
     auth::TenantId,
-    storage::{Database, TenantTransaction, Worker, WorkerTransaction, storable, storable_text},
+    jobs::job_changed,
+    storage::{Database, TenantTransaction, Worker, WorkerTransaction, interval, storable, storable_text},
     tracking::PackedRun,
 };
 
@@ -153,6 +155,36 @@ pub(super) async fn renew(
     Ok(renewed.rows_affected() == 1)
 }
 
+/// A training that has ended, and whose run is in no row.
+#[derive(Debug, Clone, FromRow)]
+pub(super) struct EndedJob {
+    pub(super) id: Uuid,
+    pub(super) is_cancelled: bool,
+    pub(super) ended_at: DateTime<Utc>,
+}
+
+/// Those of the jobs that ended longer than `age` ago and have no row here.
+pub(super) async fn ended_jobs(
+    transaction: &mut TenantTransaction,
+    jobs: &[Uuid],
+    age: Duration,
+) -> Result<Vec<EndedJob>> {
+    Ok(query_as(
+        "SELECT id, status = 'cancelled' AS is_cancelled, ended_at
+           FROM (SELECT id, tenant_id, status, coalesce(completed_at::timestamptz, updated_at) AS ended_at
+                   FROM training_jobs) job
+          WHERE tenant_id = $1 AND id = ANY($2) AND status IN ('completed', 'failed', 'cancelled')
+            AND ended_at < now() - $3
+            AND NOT EXISTS (SELECT FROM tracking_outbox waiting
+                             WHERE waiting.tenant_id = $1 AND waiting.job_id = job.id)",
+    )
+    .bind(transaction.tenant().uuid())
+    .bind(jobs)
+    .bind(interval(age))
+    .fetch_all(&mut **transaction)
+    .await?)
+}
+
 /// How an attempt that did not complete its run leaves the row.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Next {
@@ -162,7 +194,7 @@ pub(super) struct Next {
     pub(super) pause: Option<Duration>,
 }
 
-/// Gives the row back; false if the claim is lost.
+/// Gives the row back; false if the claim is lost. Who waits for the run hears that it will take longer.
 pub(super) async fn release(
     transaction: &mut TenantTransaction,
     claim: &Claim,
@@ -170,11 +202,11 @@ pub(super) async fn release(
     error: Option<&str>,
 ) -> Result<bool> {
     let error = error.map(|error| error.chars().take(ERROR_CHARS).collect::<String>());
-    let released = query(
+    let released: Option<Uuid> = query_scalar(
         "UPDATE tracking_outbox
             SET lease_until = NULL, state = $4, next_attempt_at = now() + $5 * (0.5 + random()),
                 attempts = attempts - $6, last_error = coalesce($7, last_error)
-          WHERE tenant_id = $1 AND model_id = $2 AND fence = $3",
+          WHERE tenant_id = $1 AND model_id = $2 AND fence = $3 RETURNING job_id",
     )
     .bind(claim.tenant.uuid())
     .bind(claim.model_id)
@@ -183,9 +215,11 @@ pub(super) async fn release(
     .bind(interval(next.pause.unwrap_or_default()))
     .bind(i32::from(!next.counts))
     .bind(error.as_deref().map(storable_text).as_deref())
-    .execute(&mut **transaction)
+    .fetch_optional(&mut **transaction)
     .await?;
-    Ok(released.rows_affected() == 1)
+    let Some(job_id) = released else { return Ok(false) };
+    job_changed(transaction, job_id).await?;
+    Ok(true)
 }
 
 /// Deletes the row; where its files were, or `None` if the claim is lost.
@@ -255,9 +289,4 @@ pub async fn retry(database: &Database, model_id: Option<Uuid>) -> Result<u64> {
     .await?;
     transaction.commit().await?;
     Ok(done.rows_affected())
-}
-
-fn interval(duration: Duration) -> PgInterval {
-    let microseconds = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
-    PgInterval { months: 0, days: 0, microseconds }
 }

@@ -13,9 +13,13 @@ const POLL: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
 impl Outbox {
-    /// Completes what is due, of all tenants, until [`stopped`](Self::stopped) is called. Any number of
-    /// processes may do so.
+    /// Completes what is due, of all tenants, until [`stopped`](Self::stopped) is called, and once looks for
+    /// what versions without an outbox left. Any number of processes may do so.
     pub async fn drain(&self) {
+        tokio::join!(self.claim_what_is_due(), self.first_look());
+    }
+
+    async fn claim_what_is_due(&self) {
         let mut pause = POLL;
         let mut troubled = false;
         loop {

@@ -13,7 +13,7 @@ mod register;
 mod versions;
 
 use serde_json::Value;
-use sqlx::query;
+use sqlx::query_scalar;
 use uuid::Uuid;
 
 pub use alias::{Alias, AliasTarget, CHALLENGER, CHAMPION};
@@ -21,13 +21,14 @@ pub use artifacts::{Artifact, ArtifactStore, Artifacts};
 pub use metrics::{ModelMetrics, VersionMetrics};
 pub use model::ModelRecord;
 pub use promotion::{Promotion, Score, Verdict};
-pub use register::NewModel;
+pub use register::{NewModel, Outcome};
 pub use versions::{Filter, Page, Position, State, Version, VersionDetail};
 
 use crate::{
     Result,
     catalog::ModelType,
     inference::VersionSelector,
+    jobs::job_changed,
     storage::{Database, TenantTransaction, storable_text},
 };
 
@@ -68,6 +69,17 @@ impl Registry {
     pub async fn champion(&self, model_type: ModelType) -> Result<Option<ModelRecord>> {
         let mut transaction = self.database.tenant_snapshot("registry_champion").await?;
         let record = model::find(&mut transaction, model_type, &VersionSelector::Champion).await?;
+        transaction.commit().await?;
+        Ok(record)
+    }
+
+    /// The newest ready version, served or not; `None` before the first training.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn newest(&self, model_type: ModelType) -> Result<Option<ModelRecord>> {
+        let mut transaction = self.database.tenant_snapshot("registry_newest").await?;
+        let record = model::find(&mut transaction, model_type, &VersionSelector::Latest).await?;
         transaction.commit().await?;
         Ok(record)
     }
@@ -117,21 +129,24 @@ pub async fn link_run(
     model_uri: &str,
     registered_version: Option<&str>,
 ) -> Result<()> {
-    query(
+    let jobs: Vec<Uuid> = query_scalar(
         "WITH model AS (
              UPDATE ml_models SET mlflow_run_id = $2, mlflow_model_uri = $3,
                     mlflow_registered_version = coalesce($4, mlflow_registered_version), updated_at = now()
               WHERE id = $1 AND tenant_id = $5)
-         UPDATE training_jobs SET mlflow_run_id = $2, updated_at = now()
-          WHERE model_id = $1 AND tenant_id = $5",
+         UPDATE training_jobs SET mlflow_run_id = $2, updated_at = now(), revision = revision + 1
+          WHERE model_id = $1 AND tenant_id = $5 RETURNING id",
     )
     .bind(model_id)
     .bind(&*storable_text(run_id))
     .bind(&*storable_text(model_uri))
     .bind(registered_version)
     .bind(transaction.tenant().uuid())
-    .execute(&mut **transaction)
+    .fetch_all(&mut **transaction)
     .await?;
+    for job_id in jobs {
+        job_changed(transaction, job_id).await?;
+    }
     Ok(())
 }
 

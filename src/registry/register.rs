@@ -1,5 +1,7 @@
 //! Making a fitted model a version.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use serde_json::{Value, json};
 use sqlx::{query, query_scalar, types::Json};
@@ -13,28 +15,29 @@ use super::{
 };
 use crate::{
     Error, Result,
-    auth::{Caller, TenantId, tenant},
+    auth::{TenantId, tenant},
     catalog::ModelType,
     features::FeatureSchema,
     inference::{VersionSelector, request::version_label},
-    jobs,
+    jobs::{self, Claim, Completion},
     outbox::{
         Outgoing,
         pack::{PACK_FILE, Pack},
         row,
     },
-    storage::{TenantTransaction, storable, storable_text},
+    storage::{TenantTransaction, in_time, storable, storable_text},
 };
+
+/// How long the database may take for the rows, or for the commit.
+const ANSWER: Duration = Duration::from_secs(60);
 
 /// A fitted model that is to become a version.
 #[derive(Debug, Clone)]
 pub struct NewModel<'a> {
-    /// The training that made it; its row is completed with the model.
-    pub job_id: Uuid,
+    /// The right to the training that made it; its row is completed with the model.
+    pub claim: &'a Claim,
     /// What it predicts.
     pub model_type: ModelType,
-    /// Who trained it.
-    pub caller: &'a Caller,
     /// Its features.
     pub schema: &'a FeatureSchema,
     /// Effective hyperparameters by name.
@@ -55,8 +58,20 @@ pub struct NewModel<'a> {
     pub files: Vec<(String, Bytes)>,
     /// Whether it becomes the champion.
     pub verdict: &'a Verdict,
+    /// What the job keeps for its answer, once the version is known.
+    pub outcome: Outcome<'a>,
     /// Its run, which MLflow is to hear of; `None`: it is to hear nothing.
     pub run: Option<Outgoing<'a>>,
+}
+
+/// Words what a job keeps for its answer.
+#[derive(Clone, Copy)]
+pub struct Outcome<'a>(pub &'a (dyn Fn(&ModelRecord) -> Result<Value> + Sync));
+
+impl std::fmt::Debug for Outcome<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Outcome")
+    }
 }
 
 /// `None`, and nothing kept, if the champion is another by now than the verdict's.
@@ -69,6 +84,7 @@ pub(super) async fn register(registry: &Registry, new: NewModel<'_>) -> Result<O
     let artifacts = registry.store.put_all(tenant, new.model_type, id, &files).await?;
     let committed = async {
         let mut transaction = registry.database.tenant_transaction("registry_register").await?;
+        transaction.hold_briefly().await?;
         alias::lock(&mut transaction, new.model_type).await?;
         let champion = model::find(&mut transaction, new.model_type, &VersionSelector::Champion).await?;
         if champion.map(|champion| champion.id) != new.verdict.champion {
@@ -79,13 +95,18 @@ pub(super) async fn register(registry: &Registry, new: NewModel<'_>) -> Result<O
         let record = insert(&mut transaction, id, &new, &own).await?;
         if let (Some(run), Some(pack)) = (&new.run, &pack) {
             let document = (run.document)(&record)?;
-            row::insert(&mut transaction, id, new.job_id, &document, &pack.manifest(&artifacts)).await?;
+            row::insert(&mut transaction, id, new.claim.job_id, &document, &pack.manifest(&artifacts))
+                .await?;
         }
+        // Last: the job's row is locked for the rest of the transaction, and heartbeats wait for it.
+        let outcome = (new.outcome.0)(&record)?;
+        let completion = Completion { model_id: id, metrics: &new.metrics, outcome: &outcome };
+        jobs::complete(&mut transaction, new.claim, completion).await?;
         Ok(Some((transaction, record)))
     };
-    match committed.await {
+    match in_time(ANSWER, committed).await {
         // If the connection breaks in the commit itself, the row may be there: the files stay.
-        Ok(Some((transaction, record))) => transaction.commit().await.map(|()| Some(record)),
+        Ok(Some((transaction, record))) => in_time(ANSWER, transaction.commit()).await.map(|()| Some(record)),
         Ok(None) => {
             registry.store.remove_all(&artifacts).await;
             Ok(None)
@@ -119,9 +140,9 @@ async fn insert(
     .bind(version_label(version))
     .bind(&*storable(&new.metrics))
     .bind(&*storable(&new.hyperparameters))
-    .bind(Uuid::try_parse(&new.caller.user_id).ok())
-    .bind(&*storable_text(&new.caller.user_id))
-    .bind(new.job_id)
+    .bind(Uuid::try_parse(&new.claim.user_id).ok())
+    .bind(&*storable_text(&new.claim.user_id))
+    .bind(new.claim.job_id)
     .bind(&*storable(&schema))
     .bind(Json(artifacts))
     .bind(&*storable(&new.importance))
@@ -132,7 +153,6 @@ async fn insert(
     .await?;
     describe(transaction, id, new).await?;
     promotion::apply(transaction, new.model_type, id, new.verdict, None).await?;
-    jobs::complete(transaction, new.job_id, id, &new.metrics).await?;
     model::by_id(transaction, id).await?.ok_or_else(|| Error::internal("the row just inserted is not there"))
 }
 

@@ -2,7 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use sqlx::{AssertSqlSafe, PgPool, Postgres, pool::PoolConnection, postgres::PgPoolOptions, raw_sql};
+use sqlx::{
+    AssertSqlSafe, PgPool, Postgres,
+    pool::PoolConnection,
+    postgres::{PgListener, PgPoolOptions},
+    raw_sql,
+};
 
 use super::{
     config::{ConnectConfig, PoolConfig},
@@ -19,10 +24,16 @@ const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// connection and honours no `statement_timeout`: without this a request would hang for hours.
 const BEGIN_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long a transaction that holds up others may pause between two statements: a process that is frozen, or cut
+/// off, in the middle of a claim must not stop the queue of all.
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
 /// The service's connections to Postgres, as its unprivileged login. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Database {
     pool: PgPool,
+    /// Connections that only listen: they must not take those of requests.
+    listeners: PgPool,
     max_connections: u32,
 }
 
@@ -51,7 +62,12 @@ impl Database {
                 let session = session.clone();
                 Box::pin(async move { raw_sql(AssertSqlSafe(session)).execute(connection).await.map(|_| ()) })
             });
-        Self { pool: options.connect_lazy_with(config.options()), max_connections: pool.max_connections }
+        let listeners = PgPoolOptions::new().max_connections(2).acquire_timeout(pool.acquire_timeout);
+        Self {
+            pool: options.connect_lazy_with(config.options()),
+            listeners: listeners.connect_lazy_with(config.options()),
+            max_connections: pool.max_connections,
+        }
     }
 
     /// A transaction on behalf of the tenant of the open scope: it sees and writes that tenant's
@@ -80,7 +96,12 @@ impl Database {
     /// # Errors
     /// [`Error::Unavailable`] if Postgres is away or the pool stays empty.
     pub async fn worker_transaction(&self, worker: Worker, name: &'static str) -> Result<WorkerTransaction> {
-        let begin = format!("BEGIN READ WRITE; SET LOCAL app.worker = '{}'", worker.name());
+        let begin = format!(
+            "BEGIN READ WRITE; SET LOCAL app.worker = '{}'; \
+             SET LOCAL idle_in_transaction_session_timeout = {}",
+            worker.name(),
+            LONGEST_PAUSE.as_millis()
+        );
         Ok(WorkerTransaction::begun(self.open(name, &begin).await?, worker))
     }
 
@@ -128,12 +149,32 @@ impl Database {
     /// Waits for the running transactions and closes every connection.
     pub async fn close(&self) {
         self.pool.close().await;
+        self.listeners.close().await;
+    }
+
+    /// A connection that hears what is notified on `channels` from now on. It sees no tenant's rows.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] if Postgres is away.
+    pub(crate) async fn listener(&self, channels: &[&str]) -> Result<PgListener> {
+        let connect = async {
+            let mut listener = PgListener::connect_with(&self.listeners).await?;
+            listener.listen_all(channels.iter().copied()).await?;
+            Ok::<_, sqlx::Error>(listener)
+        };
+        Ok(tokio::time::timeout(BEGIN_TIMEOUT, connect).await.map_err(silent)??)
     }
 
     /// A connection outside any tenant, for catalog look-ups. It sees no tenant's rows.
     pub(super) async fn catalog_connection(&self) -> Result<PoolConnection<Postgres>> {
         Ok(self.first_statement("SELECT 1").await?)
     }
+}
+
+/// What `work` comes to, or [`Error::Unavailable`] after `limit`; whether it was done is then unknown. A host that is
+/// gone, or cut off, breaks no connection: whoever waits without a limit may wait for ever.
+pub(crate) async fn in_time<T>(limit: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(limit, work).await.map_err(silent)?
 }
 
 fn silent(elapsed: tokio::time::error::Elapsed) -> Error {

@@ -16,6 +16,8 @@ const GRANTS: &[(&str, &str)] = &[
     ("model_aliases", "SELECT, INSERT, UPDATE"),
     ("model_promotions", "SELECT, INSERT"),
     ("tracking_outbox", "SELECT, INSERT, UPDATE, DELETE"),
+    ("training_job_files", "SELECT, INSERT, UPDATE, DELETE"),
+    ("training_schedules", "SELECT, INSERT, UPDATE"),
 ];
 /// Records are loaded and replaced, never edited.
 const RECORD_GRANTS: &str = "SELECT, INSERT, DELETE";
@@ -191,7 +193,7 @@ async fn grant(connection: &mut PgConnection, name: &str) -> Result<()> {
             "REVOKE ALL ON public.{table} FROM {login}; GRANT {privileges} ON public.{table} TO {login};"
         ));
     }
-    statements.extend(Worker::ALL.map(|worker| worker.policy(&login)));
+    statements.extend(Worker::ALL.map(|worker| worker.policies(&login)));
     let mut transaction = connection.begin().await?;
     raw_sql(AssertSqlSafe(statements)).execute(&mut *transaction).await?;
     transaction.commit().await?;

@@ -10,6 +10,7 @@ mod database;
 pub mod doctor;
 mod error;
 pub mod imported_tables;
+mod interval;
 mod json;
 pub mod login;
 pub mod migrate;
@@ -24,7 +25,9 @@ mod worker;
 
 pub use config::{ConnectConfig, Login, PoolConfig, SslMode};
 pub use database::Database;
+pub(crate) use database::in_time;
 pub(crate) use error::exceeds_program_limit;
+pub(crate) use interval::interval;
 pub(crate) use json::{storable, storable_text};
 pub use migrate::{MigrateReport, migrate};
 pub use query_session::{QueryDatabase, QueryFailure, QueryLimits, QuerySession, ResultColumn};

@@ -1,10 +1,10 @@
-//! Filling the catalog's record tables.
+//! Filling the catalog's record tables, and seeing how they change.
 //!
 //! `INSERT ... SELECT FROM unnest(...)` with one array a column: Postgres refuses COPY FROM on a
 //! table with row-level security, and this comes close to it.
 
 use chrono::{DateTime, Utc};
-use sqlx::{Arguments, AssertSqlSafe, postgres::PgArguments, query, query_scalar, query_with};
+use sqlx::{Arguments, AssertSqlSafe, postgres::PgArguments, query, query_as, query_scalar, query_with};
 
 use super::{TenantTransaction, storable_text};
 use crate::{
@@ -73,6 +73,63 @@ pub async fn insert(
 pub async fn is_empty(transaction: &mut TenantTransaction, model_type: ModelType) -> Result<bool> {
     let statement = format!("SELECT NOT EXISTS (SELECT FROM {})", model_type.table);
     Ok(query_scalar(AssertSqlSafe(statement)).fetch_one(&mut **transaction).await?)
+}
+
+/// How far a record table was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub struct Mark {
+    /// Records that there were.
+    pub rows: i64,
+    /// Highest id of them; ids only grow.
+    pub last_id: i64,
+}
+
+/// What has become of the records since a [`Mark`]. One that was written over in its place is not seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change {
+    /// Records that came.
+    pub new: i64,
+    /// Records that went.
+    pub gone: i64,
+}
+
+/// The tenant's records as the transaction sees them, and what has become of them since `before`. Counts them
+/// all.
+///
+/// # Errors
+/// Those of the database.
+pub async fn since(
+    transaction: &mut TenantTransaction,
+    model_type: ModelType,
+    before: Mark,
+) -> Result<(Mark, Change)> {
+    let statement = format!(
+        "SELECT count(*) FILTER (WHERE id <= $2), count(*) FILTER (WHERE id > $2), coalesce(max(id), 0)
+           FROM {} WHERE tenant_id = $1",
+        model_type.table
+    );
+    let (old, new, last_id): (i64, i64, i64) = query_as(AssertSqlSafe(statement))
+        .bind(transaction.tenant().uuid())
+        .bind(before.last_id)
+        .fetch_one(&mut **transaction)
+        .await?;
+    // A transaction that was open when the mark was set may bring lower ids later.
+    let late = (old - before.rows).max(0);
+    let gone = (before.rows - old).max(0);
+    Ok((Mark { rows: old + new, last_id }, Change { new: new + late, gone }))
+}
+
+/// The mark of a snapshot in which `rows` records were read: all of them.
+///
+/// # Errors
+/// Those of the database.
+pub async fn mark(snapshot: &mut TenantTransaction, model_type: ModelType, rows: usize) -> Result<Mark> {
+    let statement = format!("SELECT coalesce(max(id), 0) FROM {} WHERE tenant_id = $1", model_type.table);
+    let last_id = query_scalar(AssertSqlSafe(statement))
+        .bind(snapshot.tenant().uuid())
+        .fetch_one(&mut **snapshot)
+        .await?;
+    Ok(Mark { rows: i64::try_from(rows).unwrap_or(i64::MAX), last_id })
 }
 
 /// Deletes the tenant's rows of the record table. Returns how many there were.

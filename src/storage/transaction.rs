@@ -9,7 +9,10 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use sqlx::{AssertSqlSafe, PgConnection, Postgres, pool::PoolConnection, raw_sql};
 
-use super::{Worker, database::Unsettled};
+use super::{
+    Worker,
+    database::{LONGEST_PAUSE, Unsettled},
+};
 use crate::{Result, auth::TenantId};
 
 /// Seconds from the wait for a connection to the end, by transaction name and outcome.
@@ -133,6 +136,17 @@ impl TenantTransaction {
     /// Gives the statements of this transaction another time limit; zero is none.
     pub(crate) async fn set_statement_timeout(&mut self, limit: std::time::Duration) -> Result<()> {
         let statement = format!("SET LOCAL statement_timeout = {}", limit.as_millis());
+        raw_sql(AssertSqlSafe(statement)).execute(&mut **self).await?;
+        Ok(())
+    }
+
+    /// Has the server end this transaction soon if this process falls silent in it: others wait for what it holds.
+    ///
+    /// # Errors
+    /// The server's.
+    pub(crate) async fn hold_briefly(&mut self) -> Result<()> {
+        let statement =
+            format!("SET LOCAL idle_in_transaction_session_timeout = {}", LONGEST_PAUSE.as_millis());
         raw_sql(AssertSqlSafe(statement)).execute(&mut **self).await?;
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Background work across tenants: one queue table a kind, and a policy that opens that table alone.
+//! Background work across tenants: a queue a kind, and a policy that opens its tables alone.
 //!
 //! A worker's transaction names its kind in `app.worker` and has no tenant: it sees the rows of its own
 //! queue and of no other table. It claims a row there; the work itself runs in the scope of the row's
@@ -10,25 +10,34 @@
 pub enum Worker {
     /// Completes runs in MLflow.
     Tracking,
+    /// Runs trainings.
+    Training,
+    /// Finds the schedules that are due.
+    Schedule,
 }
 
 impl Worker {
     /// Every kind.
-    pub const ALL: [Self; 1] = [Self::Tracking];
+    pub const ALL: [Self; 3] = [Self::Tracking, Self::Training, Self::Schedule];
 
     /// Value of `app.worker`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Tracking => "tracking",
+            Self::Training => "training",
+            Self::Schedule => "schedule",
         }
     }
 
-    /// Its queue, a table of `public`.
+    /// Its queue: tables of `public`.
     #[must_use]
-    pub fn table(self) -> &'static str {
+    pub fn tables(self) -> &'static [&'static str] {
         match self {
-            Self::Tracking => "tracking_outbox",
+            Self::Tracking => &["tracking_outbox"],
+            // A job whose worker was lost may end there and then, and its files with it.
+            Self::Training => &["training_jobs", "training_job_files"],
+            Self::Schedule => &["training_schedules"],
         }
     }
 
@@ -37,12 +46,15 @@ impl Worker {
         format!("current_setting('app.worker'::text, true) = '{}'::text", self.name())
     }
 
-    /// Statements that make its policy for `login`, an identifier that is quoted already.
-    pub(super) fn policy(self, login: &str) -> String {
-        let (name, table, condition) = (self.name(), self.table(), self.condition());
-        format!(
-            "DROP POLICY IF EXISTS {name}_worker ON public.{table};
-             CREATE POLICY {name}_worker ON public.{table} TO {login} USING ({condition}) WITH CHECK ({condition});"
-        )
+    /// Statements that make its policies for `login`, an identifier that is quoted already.
+    pub(super) fn policies(self, login: &str) -> String {
+        let (name, condition) = (self.name(), self.condition());
+        let policy = |table: &&str| {
+            format!(
+                "DROP POLICY IF EXISTS {name}_worker ON public.{table};
+                 CREATE POLICY {name}_worker ON public.{table} TO {login} USING ({condition}) WITH CHECK ({condition});"
+            )
+        };
+        self.tables().iter().map(policy).collect()
     }
 }

@@ -50,22 +50,21 @@ pub enum TrackingError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The server keeps no workspaces, and tenants are to be kept apart by them.
+    #[error(
+        "MLflow has no workspaces, and MLFLOW_WORKSPACES=true keeps tenants apart by them: start MLflow 3.17 or \
+         later with `--enable-workspaces`"
+    )]
+    NoWorkspaces,
     /// The run's artifacts live in a store that cannot be written through MLflow.
-    #[error("Artifacts of this run go to {uri:?}, which cannot be written through MLflow")]
+    #[error(
+        "Artifacts of this run go to {uri:?}, which cannot be written through MLflow: start the server with \
+         `--artifacts-destination` and without `--default-artifact-root`, or give the workspace a \
+         default_artifact_root below mlflow-artifacts:/"
+    )]
     UnsupportedArtifactStore {
         /// The run's artifact address.
         uri: String,
-    },
-    /// The file is over the limit of the only upload path that this run allows.
-    #[error(
-        "{path} has {bytes} bytes; a run whose artifacts lie in the server's own folder takes 10 MiB a file: \
-         use another experiment name, so that it is created with a proxied artifact location"
-    )]
-    ArtifactTooLarge {
-        /// Path of the file in the run.
-        path: String,
-        /// Its size.
-        bytes: usize,
     },
     /// The attempt's [`Watch`](super::Watch) called it off.
     #[error("the attempt was called off before {step}")]
@@ -157,6 +156,17 @@ impl TrackingError {
         const WORDS: [&str; 3] = ["UNIQUE constraint failed", "duplicate key value", "Duplicate entry"];
         matches!(self, Self::Refused { code: Some(code), message, .. }
             if code == "BAD_REQUEST" && WORDS.iter().any(|words| message.contains(words)))
+    }
+
+    /// Whether whatever is at that address knows no such page. It need not be MLflow.
+    pub(super) fn is_no_such_page(&self) -> bool {
+        matches!(self, Self::Refused { status: 404 | 405, code: None, .. })
+    }
+
+    /// Whether the server says itself where an experiment's files go.
+    pub(super) fn refuses_artifact_location(&self) -> bool {
+        matches!(self, Self::Refused { status: 400, message, .. }
+            if message.contains("artifact_location cannot be specified when workspaces are enabled"))
     }
 
     /// Whether what the call names does not exist.

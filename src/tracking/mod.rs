@@ -2,13 +2,14 @@
 //! version, over REST and without Python.
 //!
 //! # The steps of [`Tracker::log`]
-//! 1. [`open`](Tracker::open): experiment `<name>/<tenant>` (found, restored or created), then the
+//! In the tenant's [`Namespace`], which is a workspace of its own or names that carry the tenant:
+//! 1. [`open`](Namespace::open): the tenant's experiment (found, restored or created), then the
 //!    run with the tag [`JOB_TAG`] (found or created).
-//! 2. [`log_values`](Tracker::log_values): params, metrics, curves by step, tags, note, data set.
-//! 3. [`upload`](Tracker::upload): the files, then `model/` with `MLmodel` last.
-//! 4. [`describe`](Tracker::describe): the tag that marks the folder as a model.
-//! 5. [`register`](Tracker::register): registered model and the version with this run's id.
-//! 6. [`finish`](Tracker::finish): FINISHED, which says that 1-5 are done.
+//! 2. [`log_values`](Namespace::log_values): params, metrics, curves by step, tags, note, data set.
+//! 3. [`upload`](Namespace::upload): the files, then `model/` with `MLmodel` last.
+//! 4. [`describe`](Namespace::describe): the tag that marks the folder as a model.
+//! 5. [`register`](Namespace::register): registered model and the version with this run's id.
+//! 6. [`finish`](Namespace::finish): FINISHED, which says that 1-5 are done.
 //!
 //! Every step may be run again. What MLflow would make twice (run, version) is
 //! searched for first; all else overwrites itself with equal values, which is why times and the
@@ -27,8 +28,10 @@
 //!
 //! # Traps that are handled here
 //! * A default server keeps files in a folder of its own; an upload then answers 200 and is lost.
-//!   Experiments are created with a proxied `artifact_location`; for an older one the run's
-//!   `artifact_uri` decides ([`client`], artifacts).
+//!   Experiments are created with a proxied `artifact_location`; one that has another place has one
+//!   beside it ([`client`], experiments). With workspaces the server refuses the location, and the
+//!   workspace is made with a proxied root.
+//! * MLflow 2 ignores the header that names a workspace, and answers as if all were well.
 //! * Non-finite metrics must be the texts `"NaN"`, `"Infinity"`, `"-Infinity"`; params must be
 //!   text. Anything else loses data with status 200.
 //! * 400 with `BAD_REQUEST` is the server's exhausted database pool, and passes; 400 with another
@@ -40,13 +43,18 @@ mod aliases;
 pub mod client;
 mod error;
 mod model_folder;
+mod namespace;
 mod numbers;
 mod run;
+mod steps;
 mod tracker;
+mod unfinished;
 
-pub use aliases::AliasState;
+pub use aliases::{AliasState, VersionState};
 pub use client::{ArtifactFile, ClientConfig, Dataset, DatasetColumn, Pair, RetryPolicy};
 pub use error::{Outlook, TrackingError};
 pub use model_folder::{Feature, FeatureKind, Flavor, Folder, MODEL_FOLDER, ModelFolder, RenderedFolder};
+pub use namespace::Namespace;
 pub use run::{JOB_TAG, PackedRun, Tracked, TrainingRun};
 pub use tracker::{Step, Tracker, TrackerConfig, Watch};
+pub use unfinished::UnfinishedRun;

@@ -10,6 +10,12 @@ use super::numbers;
 
 /// The tag by which a training's run is found again.
 pub const JOB_TAG: &str = "binah.job_id";
+/// The tag that says whose an experiment, a run, a registered model or a version is.
+pub(super) const TENANT_TAG: &str = "tenant_id";
+/// The tag of our runs with their [`SOURCE`].
+pub(super) const SOURCE_TAG: &str = "mlflow.source.name";
+/// This service.
+pub(super) const SOURCE: &str = "binah-ml";
 
 /// A finished training. The same training must always give equal values: logging it twice then
 /// leaves one run and one version.
@@ -105,9 +111,9 @@ impl<M> TrainingRun<M> {
         let tags = vec![
             Pair::new(JOB_TAG, self.job_id.to_string()),
             Pair::new("mlflow.user", &self.user),
-            Pair::new("mlflow.source.name", "binah-ml"),
+            Pair::new(SOURCE_TAG, SOURCE),
             Pair::new("mlflow.source.type", "JOB"),
-            Pair::new("tenant_id", &self.tenant_id),
+            Pair::new(TENANT_TAG, &self.tenant_id),
             Pair::new("model_type", &self.model_type),
         ];
         NewRun { name: self.run_name.clone(), started_at: self.started_at, tags }

@@ -1,14 +1,13 @@
 //! Logs a finished training: six steps, each of which may be run again.
 
-use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use backon::Retryable;
 use tokio::sync::Semaphore;
 
-use super::client::{ArtifactFile, Client, ClientConfig, ModelVersion, Pair, Run, RunInfo, RunStatus};
+use super::client::{Client, ClientConfig, ModelVersion, Run, RunStatus};
 use super::model_folder::{Folder, MODEL_FOLDER};
-use super::run::{JOB_TAG, Tracked, TrainingRun};
+use super::namespace::Namespace;
+use super::run::{Tracked, TrainingRun};
 use super::{Outlook, TrackingError};
 
 /// Where trainings are logged.
@@ -16,10 +15,16 @@ use super::{Outlook, TrackingError};
 pub struct TrackerConfig {
     /// The server.
     pub client: ClientConfig,
-    /// A tenant's runs are in the experiment `<experiment_name>/<tenant>`.
+    /// A tenant's runs are in the experiment `<experiment_name>/<tenant>`; in that of its workspace,
+    /// `<experiment_name>`, if it has one.
     pub experiment_name: String,
-    /// Registered model's name, with `{tenant_id}` and `{model_type}`.
+    /// Registered model's name, with `{model_type}`; with `{tenant_id}`, too, unless one of the next two
+    /// settings keeps tenants' names apart.
     pub model_name: String,
+    /// Whether each tenant has a workspace of its own, named by its id.
+    pub workspaces: bool,
+    /// The only tenant whose trainings are logged; `None`: all.
+    pub single_tenant: Option<String>,
     /// Trainings logged at the same time. MLflow's database pool takes 15 connections, and a burst
     /// beyond it waits 30 s to fail: 4 to 8.
     pub concurrency: usize,
@@ -33,6 +38,8 @@ impl TrackerConfig {
             client,
             experiment_name: experiment_name.into(),
             model_name: "{tenant_id}_{model_type}".to_owned(),
+            workspaces: false,
+            single_tenant: None,
             concurrency: 4,
         }
     }
@@ -42,9 +49,17 @@ impl TrackerConfig {
 #[derive(Debug, Clone)]
 pub struct Tracker {
     client: Client,
-    experiment_name: String,
-    model_name: String,
+    pub(super) names: Names,
     permits: Arc<Semaphore>,
+}
+
+/// The part of [`TrackerConfig`] by which tenants are kept apart.
+#[derive(Debug, Clone)]
+pub(super) struct Names {
+    pub(super) experiment_name: String,
+    pub(super) model_name: String,
+    pub(super) workspaces: bool,
+    pub(super) single_tenant: Option<String>,
 }
 
 /// What [`Tracker::log`] does, in order.
@@ -112,24 +127,35 @@ impl Tracker {
     /// # Errors
     /// [`TrackingError::Invalid`] for a setting that cannot work.
     pub fn new(config: TrackerConfig) -> Result<Self, TrackingError> {
-        let TrackerConfig { client, experiment_name, model_name, concurrency } = config;
-        if !(model_name.contains("{tenant_id}") && model_name.contains("{model_type}")) {
-            let rule = "must hold {tenant_id} and {model_type}: tenants share one namespace";
+        let TrackerConfig { client, experiment_name, model_name, workspaces, single_tenant, concurrency } =
+            config;
+        let is_apart = workspaces || single_tenant.is_some() || model_name.contains("{tenant_id}");
+        if !(is_apart && model_name.contains("{model_type}")) {
+            let rule = "must hold {model_type}, and {tenant_id} where tenants share one namespace";
             return Err(TrackingError::Invalid { what: "model name", value: model_name, rule });
         }
         let permits = Arc::new(Semaphore::new(concurrency.max(1)));
-        Ok(Self { client: Client::new(client)?, experiment_name, model_name, permits })
+        let names = Names { experiment_name, model_name, workspaces, single_tenant };
+        Ok(Self { client: Client::new(client)?, names, permits })
     }
 
-    /// The client, for health checks and for what is beyond one training.
+    /// The client, outside of any workspace: for health checks and for what is no tenant's.
     #[must_use]
     pub fn client(&self) -> &Client {
         &self.client
     }
 
-    /// Name of the registered model of a tenant's model type.
-    pub(super) fn registered_name(&self, tenant_id: &str, model_type: &str) -> String {
-        self.model_name.replace("{tenant_id}", tenant_id).replace("{model_type}", model_type)
+    /// Whether the server is up, lets us in, and can keep tenants apart as it is to.
+    ///
+    /// # Errors
+    /// What a real call would meet.
+    pub async fn verify(&self) -> Result<(), TrackingError> {
+        self.client.health().await?;
+        if self.names.workspaces {
+            // The one that is always there.
+            self.client.in_workspace("default").await?;
+        }
+        Ok(())
     }
 
     /// Logs the training, or takes up where an earlier attempt stopped; a training that is there
@@ -154,8 +180,9 @@ impl Tracker {
     ) -> Result<Tracked, TrackingError> {
         let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
         watch.before(Step::Open, None).await?;
-        let (run, begun) = self.find_or_open(training).await?;
-        match self.complete(training, &run, begun, watch).await {
+        let namespace = self.namespace(&training.tenant_id).await?;
+        let (run, begun) = namespace.find_or_open(training).await?;
+        match namespace.complete(training, &run, begun, watch).await {
             Ok(version) => Ok(Tracked {
                 model_uri: format!("runs:/{}/{MODEL_FOLDER}", run.info.run_id),
                 run_id: run.info.run_id,
@@ -165,7 +192,7 @@ impl Tracker {
             Err(error) => {
                 if !matches!(error, TrackingError::CalledOff { .. }) && error.outlook() == Outlook::Lasting {
                     let failed = (&run.info.run_id, RunStatus::Failed, training.finished_at);
-                    if let Err(second) = self.client.update_run(failed.0, failed.1, failed.2).await {
+                    if let Err(second) = namespace.client.update_run(failed.0, failed.1, failed.2).await {
                         tracing::warn!(run_id = run.info.run_id, %second, "MLflow run could not be marked FAILED");
                     }
                 }
@@ -173,7 +200,9 @@ impl Tracker {
             }
         }
     }
+}
 
+impl Namespace {
     async fn complete<M: Folder>(
         &self,
         training: &TrainingRun<M>,
@@ -203,178 +232,6 @@ impl Tracker {
         self.finish(training, info).await?;
         Ok(version)
     }
-
-    /// Step 1: the job's run, found by its tag or created.
-    ///
-    /// # Errors
-    /// As every call.
-    pub async fn open<M: Folder>(&self, training: &TrainingRun<M>) -> Result<Run, TrackingError> {
-        self.find_or_open(training).await.map(|(run, _)| run)
-    }
-
-    /// The run, and whether it was there.
-    async fn find_or_open<M: Folder>(&self, training: &TrainingRun<M>) -> Result<(Run, bool), TrackingError> {
-        let name = format!("{}/{}", self.experiment_name, training.tenant_id);
-        match self.find_or_create(&name, training).await {
-            Err(error) if error.experiment_is_gone() => {
-                self.client.forget_experiment(&name);
-                self.find_or_create(&name, training).await
-            }
-            other => other,
-        }
-    }
-
-    /// A creation is never repeated blindly: its answer may be what got lost. The search before it
-    /// is repeated too.
-    async fn find_or_create<M: Folder>(
-        &self,
-        name: &str,
-        training: &TrainingRun<M>,
-    ) -> Result<(Run, bool), TrackingError> {
-        let job_id = training.job_id.to_string();
-        let step = async || {
-            let experiment = self.client.experiment(name, &tenant_tags(training)).await?;
-            match self.client.find_run(&experiment, JOB_TAG, &job_id).await? {
-                Some(run) => Ok((run, true)),
-                None => {
-                    let run = self.client.create_run(&experiment, &training.opening()).await?;
-                    Ok((run, false))
-                }
-            }
-        };
-        step.retry(self.client.retry().backoff()).when(worth_searching_again).await
-    }
-
-    /// Step 2: params, metrics, curves, tags, note and data set.
-    ///
-    /// # Errors
-    /// As every call.
-    pub async fn log_values<M: Folder>(
-        &self,
-        training: &TrainingRun<M>,
-        run: &RunInfo,
-    ) -> Result<(), TrackingError> {
-        self.client.log_batch(&run.run_id, &training.values()).await?;
-        match &training.dataset {
-            Some(dataset) => self.client.log_inputs(&run.run_id, dataset).await,
-            None => Ok(()),
-        }
-    }
-
-    /// Step 3: all files; those that are there already are overwritten with the same bytes.
-    ///
-    /// # Errors
-    /// As every call.
-    pub async fn upload<M: Folder>(
-        &self,
-        training: &TrainingRun<M>,
-        run: &RunInfo,
-    ) -> Result<(), TrackingError> {
-        self.upload_all(training, run, &HashMap::new()).await
-    }
-
-    /// Step 3 of a run that was begun: the files that the server does not have in full. MLmodel is
-    /// always written: its length may be that of another attempt's.
-    async fn upload_missing<M: Folder>(
-        &self,
-        training: &TrainingRun<M>,
-        run: &RunInfo,
-    ) -> Result<(), TrackingError> {
-        let folder = |path: &str| path.rsplit_once('/').map_or_else(String::new, |(folder, _)| folder.into());
-        let folders: BTreeSet<String> = training.files.iter().map(|file| folder(&file.path)).collect();
-        let mut there = HashMap::new();
-        for folder in folders {
-            match self.client.artifact_sizes(&run.run_id, &folder).await {
-                Ok(sizes) => there.extend(sizes),
-                Err(error) => {
-                    tracing::debug!(%error, folder, "MLflow does not tell which files it has: all are sent");
-                }
-            }
-        }
-        self.upload_all(training, run, &there).await
-    }
-
-    async fn upload_all<M: Folder>(
-        &self,
-        training: &TrainingRun<M>,
-        run: &RunInfo,
-        there: &HashMap<String, u64>,
-    ) -> Result<(), TrackingError> {
-        let is_there = |file: &ArtifactFile| there.get(&file.path) == Some(&(file.bytes.len() as u64));
-        for file in training.files.iter().filter(|file| !is_there(file)) {
-            self.client.upload(run, file).await?;
-        }
-        for file in training.model.contents(&training.mlmodel(&run.run_id)) {
-            self.client.upload(run, &file).await?;
-        }
-        Ok(())
-    }
-
-    /// Step 4: the run's page learns that `model/` is a model. The tag is what `runs/log-model`
-    /// appends to; set as a whole, it can be set again.
-    ///
-    /// # Errors
-    /// As every call.
-    pub async fn describe<M: Folder>(
-        &self,
-        training: &TrainingRun<M>,
-        run: &RunInfo,
-    ) -> Result<(), TrackingError> {
-        let document = training.mlmodel(&run.run_id);
-        let shown = ["run_id", "artifact_path", "utc_time_created", "model_uuid", "flavors"];
-        let entry: serde_json::Map<_, _> =
-            shown.into_iter().map(|key| (key.to_owned(), document[key].clone())).collect();
-        let history = serde_json::Value::from(vec![entry]).to_string();
-        self.client.set_tag(&run.run_id, "mlflow.log-model.history", &history).await
-    }
-
-    /// Step 5: the registered model and its version from this run, found or created.
-    ///
-    /// # Errors
-    /// As every call.
-    pub async fn register<M: Folder>(
-        &self,
-        training: &TrainingRun<M>,
-        run: &RunInfo,
-    ) -> Result<ModelVersion, TrackingError> {
-        let name = self.registered_name(&training.tenant_id, &training.model_type);
-        let source = format!("{}/{MODEL_FOLDER}", run.artifact_uri);
-        let mut tags = tenant_tags(training);
-        tags.push(Pair::new("model_type", &training.model_type));
-        self.client.ensure_registered_model(&name, &tags).await?;
-        tags.push(Pair::new(JOB_TAG, training.job_id.to_string()));
-        tags.push(Pair::new("version", training.version.to_string()));
-        let step = async || match self.client.find_model_version(&name, &run.run_id).await? {
-            Some(version) => Ok(version),
-            None => self.client.create_model_version(&name, &source, &run.run_id, &tags).await,
-        };
-        step.retry(self.client.retry().backoff()).when(worth_searching_again).await
-    }
-
-    /// Step 6: the run is FINISHED, which says that all steps are done.
-    ///
-    /// # Errors
-    /// As every call.
-    pub async fn finish<M: Folder>(
-        &self,
-        training: &TrainingRun<M>,
-        run: &RunInfo,
-    ) -> Result<(), TrackingError> {
-        self.client.update_run(&run.run_id, RunStatus::Finished, training.finished_at).await
-    }
-}
-
-fn tenant_tags<M>(training: &TrainingRun<M>) -> Vec<Pair> {
-    vec![Pair::new("tenant_id", &training.tenant_id)]
-}
-
-/// Failures of a creation that a new search may find to have been a success. What never arrived
-/// was repeated by the client already, and a timeout has taken all the patience there is.
-fn worth_searching_again(error: &TrackingError) -> bool {
-    matches!(error.call(), Some("runs/create" | "model-versions/create"))
-        && error.is_transient()
-        && !error.never_arrived()
-        && !matches!(error, TrackingError::Timeout { .. })
 }
 
 #[cfg(test)]
@@ -392,6 +249,11 @@ mod tests {
         for bad in ["{model_type}", "{tenant_id}", ""] {
             assert!(Tracker::new(config(bad)).is_err(), "{bad:?}");
         }
+        let workspaces = |name| TrackerConfig { workspaces: true, ..config(name) };
+        let single = |name| TrackerConfig { single_tenant: Some("t".into()), ..config(name) };
+        assert!(Tracker::new(workspaces("{model_type}")).is_ok());
+        assert!(Tracker::new(single("{model_type}")).is_ok());
+        assert!(Tracker::new(workspaces("{tenant_id}")).is_err());
     }
 
     #[test]

@@ -1,11 +1,15 @@
 //! Fitting: from checked hyperparameters and rows to an ensemble, by the model type's family.
 
-use std::{num::NonZeroUsize, ops::ControlFlow};
+use std::{
+    num::{NonZeroU32, NonZeroUsize},
+    ops::ControlFlow,
+};
 
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
 
-use super::split::Split;
+use super::{control::Control, split::Split};
 use crate::{
     catalog::{Family, Hyperparameters},
     error::{Error, FieldError, Result},
@@ -15,7 +19,7 @@ use crate::{
         isolation_forest::{self, Contamination, MaxSamples},
         random_forest::{self, MaxFeatures},
     },
-    xgboost::{self, Library},
+    xgboost::{self, Checkpoint, Checkpoints, Library, TrainError},
 };
 
 /// A fitted model.
@@ -82,6 +86,21 @@ pub struct FitContext<'a> {
     pub threads: usize,
     /// libxgboost; needed for boosting alone.
     pub library: Option<&'a Library>,
+    /// Told of every tree or round, and asked whether to go on.
+    pub control: &'a Control,
+    /// How a boosted training survives its process.
+    pub resume: &'a Resume,
+}
+
+/// Where a boosted training is kept while it runs, and where it goes on from.
+#[derive(Debug)]
+pub struct Resume {
+    /// Rounds from one checkpoint to the next.
+    pub every: NonZeroU32,
+    /// Bytes of the last checkpoint of this job, if another worker left one.
+    pub last: Option<Vec<u8>>,
+    /// Takes the bytes of each new one. A full channel skips one: the training does not wait.
+    pub keep: mpsc::Sender<Vec<u8>>,
 }
 
 /// Fits on the training rows, once the others are held out of `dataset`. Blocks; the forests use the current rayon pool.
@@ -99,20 +118,20 @@ pub fn fit(
     check_size(family, params, split.train.len())?;
     let train = dataset.features.fitting();
     let memory = FitMemory::of(family, dataset, params, context.threads);
+    context.control.enter_fitting(0, params.integer("n_estimators").unwrap_or_default())?;
+    let on_tree = |done: usize| context.control.grown(u32::try_from(done).unwrap_or(u32::MAX), |_| ());
     match family {
         Family::BoostedRegression => boost(params, dataset, split, context, memory),
         Family::RandomForest => {
             let labels: Vec<u8> =
                 split.train.iter().map(|&row| u8::from(dataset.target[row] == 1.0)).collect();
             let params = random_forest_params(params, train.n_cols())?;
-            let ensemble =
-                random_forest::fit(train, &labels, &params, context.seed, &|_| ControlFlow::Continue(()));
+            let ensemble = random_forest::fit(train, &labels, &params, context.seed, &on_tree);
             Ok(forest(ensemble.map_err(fit_error)?, memory))
         }
         Family::IsolationForest => {
             let params = isolation_forest_params(params)?;
-            let ensemble =
-                isolation_forest::fit(train, &params, context.seed, &|_| ControlFlow::Continue(()));
+            let ensemble = isolation_forest::fit(train, &params, context.seed, &on_tree);
             Ok(forest(ensemble.map_err(fit_error)?, memory))
         }
     }
@@ -122,8 +141,8 @@ pub fn fit(
 /// take the memory of all tenants.
 const MAX_NODES: u64 = 20_000_000;
 
-/// Refuses parameters under which the trees could grow beyond [`MAX_NODES`] on so many rows.
-fn check_size(family: Family, params: &Hyperparameters, n_rows: usize) -> Result<()> {
+/// Most nodes that the trees could come to on so many rows.
+pub(super) fn most_nodes(family: Family, params: &Hyperparameters, n_rows: usize) -> f64 {
     let n_rows = n_rows as f64;
     let number = |name| params.number(name);
     // Leaves by the rows that each must hold.
@@ -137,7 +156,12 @@ fn check_size(family: Family, params: &Hyperparameters, n_rows: usize) -> Result
         },
     };
     let by_depth = number("max_depth").map_or(f64::INFINITY, f64::exp2);
-    let nodes = number("n_estimators").unwrap_or(1.0) * (2.0 * by_rows.min(by_depth)).max(1.0);
+    number("n_estimators").unwrap_or(1.0) * (2.0 * by_rows.min(by_depth)).max(1.0)
+}
+
+/// Refuses parameters under which the trees could grow beyond [`MAX_NODES`] on so many rows.
+fn check_size(family: Family, params: &Hyperparameters, n_rows: usize) -> Result<()> {
+    let nodes = most_nodes(family, params, n_rows);
     if nodes <= MAX_NODES as f64 {
         return Ok(());
     }
@@ -178,21 +202,65 @@ fn boost(
         feature_names: &names,
         categorical: &categorical,
     };
-    let trained = xgboost::train(
-        library,
-        rows(dataset.features.fitting(), &train_target),
-        (!split.validation.is_empty()).then(|| rows(dataset.features.held_out(), &validation_target)),
-        &params,
-        context.seed,
-        NonZeroUsize::new(context.threads).unwrap_or(NonZeroUsize::MIN),
-        &mut |_| ControlFlow::Continue(()),
-    )?;
+    let inputs = || xgboost::Inputs {
+        training: rows(dataset.features.fitting(), &train_target),
+        validation: (!split.validation.is_empty())
+            .then(|| rows(dataset.features.held_out(), &validation_target)),
+        params: &params,
+        seed: context.seed,
+    };
+    let threads = NonZeroUsize::new(context.threads).unwrap_or(NonZeroUsize::MIN);
+    let go = |last: Option<Checkpoint>| {
+        let done = last.as_ref().map_or(0, Checkpoint::rounds);
+        if done > 0 {
+            tracing::info!(rounds = done, "the training goes on from its checkpoint");
+        }
+        context.control.enter_fitting(done, params.n_estimators)?;
+        let mut keep = |checkpoint: Checkpoint| {
+            // Encoding costs more than asking; and the next one is better than a late one.
+            if context.resume.keep.capacity() > 0 {
+                let _ = context.resume.keep.try_send(checkpoint.encode());
+            }
+            ControlFlow::Continue(())
+        };
+        let mut go_on = || context.control.flow();
+        let every = context.resume.every;
+        let checkpoints = Checkpoints { every, last, keep: &mut keep, go_on: &mut go_on };
+        let mut on_round = |round| on_round(context.control, round);
+        Ok::<_, Error>(xgboost::train_resumable(library, inputs(), threads, checkpoints, &mut on_round))
+    };
+    let trained = match go(context.resume.checkpoint())? {
+        // The rows have changed since, or the library has: from the first round, then.
+        Err(TrainError::ForeignCheckpoint) => go(None)??,
+        other => other?,
+    };
     let mut curves = vec![("train_rmse", trained.train_curve)];
     if !trained.validation_curve.is_empty() {
         curves.push(("validation_rmse", trained.validation_curve));
     }
     let xgboost = XgboostModel { json: trained.model_json.into(), version: library.version().to_string() };
     Ok(Fitted { ensemble: trained.ensemble, xgboost: Some(xgboost), curves, memory })
+}
+
+impl Resume {
+    /// Of a training that nobody would take over.
+    #[must_use]
+    pub fn never() -> Self {
+        Self { every: NonZeroU32::MAX, last: None, keep: mpsc::channel(1).0 }
+    }
+
+    /// The last checkpoint, unless it is damaged: then the training starts over.
+    fn checkpoint(&self) -> Option<Checkpoint> {
+        let decoded = Checkpoint::decode(self.last.as_deref()?);
+        decoded.inspect_err(|error| tracing::warn!(%error, "the checkpoint is of no use")).ok()
+    }
+}
+
+fn on_round(control: &Control, round: xgboost::Round) -> ControlFlow<()> {
+    control.grown(round.index + 1, |metrics| {
+        metrics.insert("train_rmse".to_owned(), json!(round.train_rmse));
+        metrics.extend(round.validation_rmse.map(|rmse| ("validation_rmse".to_owned(), json!(rmse))));
+    })
 }
 
 fn fit_error(error: FitError) -> Error {
@@ -263,8 +331,6 @@ fn boosting_params(params: &Hyperparameters) -> xgboost::Params {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::catalog::ModelType;
 

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{
     evaluate::Evaluation,
-    trainer::{Task, Trained},
+    task::{Task, Trained},
 };
 pub use pictures::pictures;
 
@@ -61,13 +61,7 @@ impl Shown {
 }
 
 /// What happened, in one sentence for a person.
-pub(super) fn message(
-    task: &Task,
-    trained: &Trained,
-    record: &ModelRecord,
-    verdict: &Verdict,
-    tracked: bool,
-) -> String {
+pub(super) fn message(task: &Task, trained: &Trained, record: &ModelRecord, verdict: &Verdict) -> String {
     let mut text = format!(
         "Trained {} {} on {} rows ({})",
         task.model_type,
@@ -90,9 +84,6 @@ pub(super) fn message(
             write!(text, "; {} stays the champion: {}", version_label(champion), verdict.reason)
         }
     };
-    if !tracked {
-        text.push_str("; tracking is pending: MLflow did not take the run yet, it is logged later");
-    }
     text
 }
 
@@ -110,11 +101,11 @@ pub(super) fn training_run(task: &Task, trained: &Trained) -> TrainingRun {
     let profile = tables::data_profile(&trained.profile, &trained.model.schema);
     let tables: Vec<_> = trained.shown.tables.iter().cloned().chain([profile]).collect();
     TrainingRun {
-        job_id: task.job,
-        tenant_id: task.tenant.to_string(),
+        job_id: task.claim.job_id,
+        tenant_id: task.claim.tenant.to_string(),
         model_type: task.model_type.name.to_owned(),
         run_name: String::new(),
-        user: task.caller.user_id.clone(),
+        user: task.claim.user_id.clone(),
         version: 0,
         started_at: task.started_at,
         finished_at: Utc::now(),

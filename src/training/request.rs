@@ -1,19 +1,21 @@
-//! What a training is asked for, and what it answers.
+//! What a training is asked for.
 
-use chrono::{DateTime, Utc};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use serde_json::{Map, Value};
-use uuid::Uuid;
 
-use crate::{catalog::ModelType, features::inline::Row, registry::Verdict};
+use crate::{catalog::ModelType, features::inline::Row};
 
-/// A training that a caller asks for; the tenant is that of the open scope.
-#[derive(Debug, Clone)]
+/// A training that a caller asks for; the tenant is that of the open scope. As JSON it lacks the rows, which
+/// are kept beside it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TrainRequest {
     /// What to train.
+    #[serde(serialize_with = "by_name", deserialize_with = "from_name")]
     pub model_type: ModelType,
     /// Hyperparameters as sent; not yet checked.
     pub hyperparameters: Map<String, Value>,
     /// Field of the request that they came in, for error locations: `hyperparameters` or `config`.
+    #[serde(skip, default = "hyperparameters_field")]
     pub hyperparameters_field: &'static str,
     /// Share of the rows held out for validation, 0 to 0.5. 0: metrics are in-sample.
     pub validation_split: f64,
@@ -22,6 +24,7 @@ pub struct TrainRequest {
     /// Seed of the split and of the model.
     pub seed: u64,
     /// Rows sent inline; `None`: the default query over the tenant's records.
+    #[serde(skip)]
     pub data: Option<Vec<Row>>,
     /// Target column of inline rows, if it is not the catalog's.
     pub target: Option<String>,
@@ -30,7 +33,8 @@ pub struct TrainRequest {
 }
 
 /// How validation rows are chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum SplitKind {
     /// Drawn by seed.
     Random,
@@ -49,27 +53,40 @@ impl SplitKind {
     }
 }
 
-/// A finished training.
-#[derive(Debug, Clone)]
-pub struct TrainOutcome {
-    /// Row in `training_jobs`.
-    pub job_id: Uuid,
-    /// Row in `ml_models`.
-    pub model_id: Uuid,
-    /// "v1.0", "v2.0", ...
-    pub model_version: String,
-    /// MLflow run; empty while tracking is pending.
-    pub run_id: String,
-    /// `runs:/<run_id>/model`; empty while tracking is pending.
-    pub model_uri: String,
-    /// Validation metrics by name.
-    pub metrics: Map<String, Value>,
-    /// What happened, for a person.
-    pub message: String,
-    /// Whether it is served, and why.
-    pub verdict: Verdict,
-    /// Things that the caller should know about the data.
-    pub warnings: Vec<String>,
-    /// When the training ended.
-    pub finished_at: DateTime<Utc>,
+/// How a training is queued.
+#[derive(Debug, Clone, Default)]
+pub struct SubmitOptions {
+    /// The client's name for the request: sent again, it gives the same job.
+    pub idempotency_key: Option<String>,
+    /// The higher the sooner, among the tenant's own jobs.
+    pub priority: i16,
+    /// Whether nobody waits for the answer: a dependency that is away is then asked again later instead of
+    /// ending the training.
+    pub patient: bool,
+}
+
+/// What a worker finds in the job.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct StoredRequest {
+    /// The request without its rows.
+    pub(super) train: TrainRequest,
+    /// Whether rows came with it.
+    pub(super) inline: bool,
+    /// As [`SubmitOptions::patient`].
+    pub(super) patient: bool,
+    /// Whether a training is left out whose rows are those of the newest version.
+    pub(super) only_if_changed: bool,
+}
+
+fn hyperparameters_field() -> &'static str {
+    "hyperparameters"
+}
+
+fn by_name<S: Serializer>(model_type: &ModelType, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(model_type.name)
+}
+
+fn from_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ModelType, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    ModelType::parse(&name).ok_or_else(|| D::Error::custom("no such model type"))
 }

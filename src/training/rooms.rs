@@ -1,20 +1,20 @@
 //! What a training works with.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::Sources;
 use crate::{
-    config::PromotionConfig, inference::ModelCache, outbox::Outbox, registry::Registry, storage::Database,
+    config::PromotionConfig, inference::ModelCache, jobs::Jobs, outbox::Outbox, registry::Registry,
     xgboost::LazyLibrary,
 };
 
 /// The rooms that a training passes through.
 #[derive(Debug)]
 pub struct Rooms {
-    /// Where jobs are noted.
-    pub database: Database,
+    /// Where jobs come from and end.
+    pub jobs: Jobs,
     /// Where the rows come from.
-    pub sources: Sources,
+    pub sources: Arc<Sources>,
     /// Where versions are kept.
     pub registry: Registry,
     /// What predictions find in memory.
@@ -23,7 +23,7 @@ pub struct Rooms {
     pub promotion: PromotionConfig,
     /// Where runs are logged.
     pub outbox: Outbox,
-    /// How long an answer waits for its run.
+    /// How long a run may wait for its turn.
     pub tracking_wait: Duration,
     /// What boosting needs.
     pub library: LazyLibrary,

@@ -7,9 +7,8 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::json;
 
-use super::TrainRequest;
+use super::{TrainRequest, memory::Size};
 use crate::{
-    auth::Caller,
     catalog::ModelType,
     error::{Error, FieldError, Result},
     features::{
@@ -22,7 +21,10 @@ use crate::{
         table::{Column, ColumnValues, KeyedTable, MISSING},
     },
     forest::rng::Rng,
-    storage::Database,
+    storage::{
+        Database,
+        records::{self, Mark},
+    },
 };
 
 /// What trainings may read.
@@ -60,6 +62,8 @@ pub struct Origin {
     pub source: &'static str,
     /// What each side of a join gave.
     pub join: Option<JoinReport>,
+    /// How far the record table was read, where it was.
+    pub records: Option<Mark>,
 }
 
 /// Rows as they were read.
@@ -67,6 +71,8 @@ pub struct Origin {
 pub(super) struct Loaded {
     source: &'static str,
     rows: Rows,
+    /// How far the record table was read, where it was.
+    pub(super) records: Option<Mark>,
     warnings: Vec<String>,
     /// Of a join.
     max_rows: usize,
@@ -140,22 +146,66 @@ impl Sources {
     pub(super) async fn read(
         &self,
         request: &TrainRequest,
-        caller: &Caller,
+        user_id: &str,
         now: DateTime<Utc>,
     ) -> Result<Loaded> {
         let (model_type, today) = (request.model_type, now.date_naive());
         let source = self.choose(request)?;
+        let mut records = None;
         let rows = match source {
             Source::Inline => Rows::InRequest,
-            Source::Postgres => Rows::One(postgres::load(&self.database, model_type, self.max_rows).await?),
+            Source::Postgres => {
+                let (table, mark) = self.read_records(model_type).await?;
+                records = Some(mark);
+                Rows::One(table)
+            }
             Source::Joined(graph) => return self.read_both(graph, model_type, today).await,
             Source::Query(queries, text) => {
-                let request = query::Request { user_id: &caller.user_id, model_type, text };
+                let request = query::Request { user_id, model_type, text };
                 Rows::One(queries.run(request).await?.0)
             }
             Source::Cypher(graph, name) => Rows::Graph(graph.named_rows(name, model_type, today).await?),
         };
-        Ok(self.loaded(source, rows))
+        Ok(Loaded { records, ..self.loaded(source, rows) })
+    }
+
+    /// The record table, and how far it was read.
+    async fn read_records(&self, model_type: ModelType) -> Result<(FeatureTable, Mark)> {
+        let mut transaction = self.database.tenant_snapshot("read_training_rows").await?;
+        let table = postgres::load_in(&mut transaction, model_type, self.max_rows).await?;
+        let mark = records::mark(&mut transaction, model_type, table.n_rows).await?;
+        transaction.commit().await?;
+        Ok((table, mark))
+    }
+
+    /// The same with the entity of each row.
+    async fn read_keyed_records(&self, model_type: ModelType) -> Result<(KeyedTable, Mark)> {
+        let mut transaction = self.database.tenant_snapshot("read_training_rows").await?;
+        let keyed = postgres::load_keyed_in(&mut transaction, model_type, self.max_rows).await?;
+        let mark = records::mark(&mut transaction, model_type, keyed.table.n_rows).await?;
+        transaction.commit().await?;
+        Ok((keyed, mark))
+    }
+
+    /// What is known of the size before anything is read: inline rows are there, records are counted, what a
+    /// SELECT or a template yields only its rows tell.
+    ///
+    /// # Errors
+    /// Those of [`Self::choose`] and of the database.
+    pub(super) async fn size(&self, request: &TrainRequest) -> Result<Size> {
+        Ok(match (self.choose(request)?, &request.data) {
+            (Source::Inline, Some(rows)) => Size {
+                rows: rows.len() as u64,
+                columns: rows.iter().map(|row| row.len()).max().unwrap_or_default() as u64,
+                inline: true,
+            },
+            (Source::Postgres | Source::Joined(_), _) => Size {
+                rows: postgres::count(&self.database, request.model_type, self.max_rows).await?,
+                columns: request.model_type.features.len() as u64,
+                inline: false,
+            },
+            _ => Size::default(),
+        })
     }
 
     async fn read_both(
@@ -164,25 +214,27 @@ impl Sources {
         model_type: ModelType,
         today: NaiveDate,
     ) -> Result<Loaded> {
-        let (postgres, neo4j) = tokio::join!(
-            postgres::load_keyed(&self.database, model_type, self.max_rows),
-            graph.rows(model_type, today)
-        );
-        let postgres = postgres?;
+        let (postgres, neo4j) =
+            tokio::join!(self.read_keyed_records(model_type), graph.rows(model_type, today));
+        let (postgres, mark) = postgres?;
+        let records = Some(mark);
         match neo4j {
-            Ok(neo4j) => Ok(self.loaded(Source::Joined(graph), Rows::Both { postgres, neo4j })),
+            Ok(neo4j) => {
+                let both = self.loaded(Source::Joined(graph), Rows::Both { postgres, neo4j });
+                Ok(Loaded { records, ..both })
+            }
             Err(error @ Error::Unavailable { .. }) if suffices(&postgres.table) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "training without the graph");
                 let warning = "Neo4j is not available: trained on the records in Postgres alone".to_owned();
                 let alone = self.loaded(Source::Postgres, Rows::One(postgres.table));
-                Ok(Loaded { warnings: vec![warning], ..alone })
+                Ok(Loaded { records, warnings: vec![warning], ..alone })
             }
             Err(error) => Err(error),
         }
     }
 
     fn loaded(&self, source: Source<'_>, rows: Rows) -> Loaded {
-        Loaded { source: source.name(), rows, warnings: vec![], max_rows: self.max_rows }
+        Loaded { source: source.name(), rows, records: None, warnings: vec![], max_rows: self.max_rows }
     }
 }
 
@@ -195,6 +247,22 @@ fn suffices(records: &FeatureTable) -> bool {
 }
 
 impl Loaded {
+    /// Rows and columns; `None` for those of the request, whose size is known.
+    pub(super) fn size(&self) -> Option<Size> {
+        let of = |table: &FeatureTable| (table.n_rows, table.columns.len());
+        let (rows, columns) = match &self.rows {
+            Rows::InRequest => return None,
+            Rows::One(table) => of(table),
+            Rows::Graph(rows) => of(&rows.table),
+            // Both sides, and what is joined of them.
+            Rows::Both { postgres, neo4j } => {
+                let (one, other) = (of(&postgres.table), of(&neo4j.table));
+                (one.0 + other.0, one.1.max(other.1))
+            }
+        };
+        Some(Size { rows: rows as u64, columns: columns as u64, inline: false })
+    }
+
     /// The rows as a dataset; on the training pool, for a join takes its time.
     ///
     /// # Errors
@@ -202,7 +270,7 @@ impl Loaded {
     pub(super) fn dataset(self, request: &TrainRequest) -> Result<(Dataset, Origin)> {
         let model_type = request.model_type;
         let catalog_target = model_type.target.map(|target| target.name);
-        let mut origin = Origin { source: self.source, join: None };
+        let mut origin = Origin { source: self.source, join: None, records: self.records };
         let mut warnings = self.warnings;
         let mut dataset = match self.rows {
             Rows::InRequest => {

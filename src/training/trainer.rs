@@ -1,99 +1,61 @@
-//! One training, from the request to the registered version and its run in MLflow.
+//! One training, from the claimed job to the registered version and its run in MLflow.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    num::NonZeroU32,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use serde_json::{Map, Value, json};
-use tokio_util::task::TaskTracker;
-use uuid::Uuid;
+use tokio::sync::mpsc;
 
 use super::{
-    Gate, Rooms, SplitKind, TrainOutcome, TrainRequest,
-    evaluate::{Evaluation, evaluate},
-    fit::{FitContext, Fitted, fit},
+    Decision, KeptOutcome, Rooms, TrainingPool,
+    control::Control,
+    evaluate::evaluate,
+    fit::{FitContext, Resume, fit},
     flavors::{Provenance, flavors},
-    gate::Admission,
-    promotion::{self, Champion, Comparison, HeldOut},
+    memory::MemoryBudget,
+    promotion::{self, Champion, HeldOut},
     report::{self, Material, Shown},
-    source::{Loaded, Origin},
+    request::StoredRequest,
     split::Split,
     stages::{Seconds, Stopwatch},
+    task::{Rows, Task, Trained},
 };
 use crate::{
-    auth::{Caller, TenantId, tenant},
-    catalog::{Family, Hyperparameters, ModelType},
+    catalog::{Family, Hyperparameters},
     config::TrainingConfig,
     error::{Error, Result},
-    features::{
-        pipeline::{DataProfile, RowsDigest},
-        query,
-    },
+    features::{inline::Row, query},
     forest::codec::native,
-    inference::{LoadedModel, model::NATIVE_FILE, request::version_label},
-    jobs::{Jobs, NewJob},
+    inference::{LoadedModel, model::NATIVE_FILE},
+    jobs::{Claim, JobFile, Stage},
     outbox::Outgoing,
-    registry::{ModelRecord, NewModel, Verdict},
-    tracking::{Flavor, PackedRun},
+    registry::{ModelRecord, NewModel, Outcome, Verdict},
+    storage::records::Mark,
+    tracking::PackedRun,
 };
 
 /// File name of XGBoost's own format in the registry and in MLflow.
 pub const XGBOOST_FILE: &str = "model.json";
 
-/// File name of the [`DataProfile`] in the registry, as JSON.
+/// File name of the [`DataProfile`](crate::features::pipeline::DataProfile) in the registry, as JSON.
 pub const PROFILE_FILE: &str = "profile.json";
+
+/// How long a finished training waits for a database that is away, and how often it looks.
+const LONGEST_AWAY: Duration = Duration::from_secs(600);
+const AWAY_PAUSE: Duration = Duration::from_secs(1);
 
 /// Trains models.
 #[derive(Debug)]
 pub struct Trainer {
-    gate: Gate,
-    jobs: Jobs,
-    running: TaskTracker,
+    pool: TrainingPool,
+    memory: MemoryBudget,
+    checkpoint_rounds: NonZeroU32,
     rooms: Rooms,
-}
-
-/// What the fitting stage hands to the storing stages.
-pub(super) struct Trained {
-    pub(super) model: Arc<LoadedModel>,
-    pub(super) fitted: Fitted,
-    pub(super) evaluation: Evaluation,
-    held_out: Arc<HeldOut>,
-    /// With the champion that was there when the fitting began.
-    comparison: Comparison,
-    pub(super) importance: Vec<(String, f64)>,
-    pub(super) native: Bytes,
-    pub(super) digest: RowsDigest,
-    pub(super) profile: DataProfile,
-    /// The profile as it is kept.
-    profile_json: Bytes,
-    /// The model in all its forms, for MLflow.
-    pub(super) flavors: Vec<Flavor>,
-    pub(super) n_train: usize,
-    pub(super) n_validation: usize,
-    pub(super) dropped_rows: usize,
-    pub(super) split: SplitKind,
-    /// Where the rows came from.
-    pub(super) origin: Origin,
-    /// The first training row, for MLflow's input example.
-    pub(super) example: Vec<f32>,
-    /// Pictures and tables.
-    pub(super) shown: Shown,
-    /// What the stages took.
-    pub(super) seconds: Seconds,
-}
-
-/// A training in progress.
-pub(super) struct Task {
-    pub(super) tenant: TenantId,
-    pub(super) job: Uuid,
-    pub(super) caller: Caller,
-    pub(super) model_type: ModelType,
-    pub(super) params: Hyperparameters,
-    pub(super) validation_split: f64,
-    pub(super) seed: u64,
-    /// Of the tenant's own query.
-    pub(super) query_hash: Option<String>,
-    pub(super) started_at: DateTime<Utc>,
 }
 
 impl Trainer {
@@ -102,98 +64,106 @@ impl Trainer {
     /// # Errors
     /// If the operating system grants none.
     pub fn new(config: &TrainingConfig, rooms: Rooms) -> Result<Self> {
-        let jobs = Jobs::new(rooms.database.clone());
-        Ok(Self { gate: Gate::new(config)?, jobs, running: TaskTracker::new(), rooms })
+        Ok(Self {
+            pool: TrainingPool::new(config)?,
+            memory: MemoryBudget::new(config.memory),
+            checkpoint_rounds: config.checkpoint_rounds,
+            rooms,
+        })
     }
 
-    /// Trains a model for the tenant of the open scope. The training goes on when the future is
-    /// dropped: a client that hangs up loses the answer, not the model.
+    /// Trains a claimed job in the open scope of its tenant, and completes it. Dropped, or ordered to stop by `control`,
+    /// it leaves the job as it is.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a bad request or rows that nothing can be learnt from,
-    /// [`Error::Busy`] when all slots and the queue are taken.
-    pub async fn train(self: &Arc<Self>, caller: &Caller, request: TrainRequest) -> Result<TrainOutcome> {
-        self.rooms.sources.choose(&request)?;
-        let tenant = tenant::current()?;
-        let params = Hyperparameters::check(
-            request.model_type,
-            request.hyperparameters_field,
-            &request.hyperparameters,
-        )?;
-        let admission = self.gate.admit()?;
-        let (trainer, caller) = (Arc::clone(self), caller.clone());
-        let work = async move { trainer.start(tenant, caller, params, request, admission).await };
-        let work = tracing::Instrument::in_current_span(tenant::scope(tenant, work));
-        self.running.spawn(work).await.map_err(Error::internal)?
-    }
-
-    /// Completes when no training runs any more, also none whose client has hung up.
-    pub async fn drained(&self) {
-        self.running.close();
-        self.running.wait().await;
-    }
-
-    async fn start(
-        &self,
-        tenant: TenantId,
-        caller: Caller,
-        params: Hyperparameters,
-        request: TrainRequest,
-        admission: Admission,
-    ) -> Result<TrainOutcome> {
-        let new = NewJob {
-            model_type: request.model_type,
-            caller: &caller,
-            hyperparameters: &json!(params),
-            validation_split: request.validation_split,
-            training_data_query: request.training_data_query.as_deref(),
-        };
+    /// [`Error::Invalid`] for rows that nothing can be learnt from; [`Error::Cancelled`] if it was to stop;
+    /// [`Error::LeaseLost`] if another worker has the job.
+    pub(super) async fn train(&self, claim: &Claim, control: &Arc<Control>) -> Result<()> {
+        let stored: StoredRequest = serde_json::from_value(claim.request.clone()).map_err(Error::internal)?;
+        let mut request = stored.train;
+        if stored.inline {
+            request.data = Some(self.inline_rows(claim).await?);
+        }
         let task = Task {
-            tenant,
-            job: self.jobs.start(new).await?,
-            caller,
+            claim: claim.clone(),
             model_type: request.model_type,
-            params,
+            params: Hyperparameters::check(
+                request.model_type,
+                request.hyperparameters_field,
+                &request.hyperparameters,
+            )?,
             validation_split: request.validation_split,
             seed: request.seed,
             query_hash: request.training_data_query.as_deref().map(query::hash),
             started_at: Utc::now(),
         };
-        self.run(&task, request, &admission).await
-    }
-
-    async fn run(&self, task: &Task, request: TrainRequest, admission: &Admission) -> Result<TrainOutcome> {
-        let outcome = self.train_and_register(task, request, admission).await;
-        let seconds = (Utc::now() - task.started_at).as_seconds_f64();
-        let result = outcome.as_ref().map_or_else(Error::code, |_| "completed");
-        metrics::histogram!("binah_training_seconds", "model_type" => task.model_type.name, "outcome" => result)
-            .record(seconds);
-        if let Err(error) = &outcome {
-            tracing::warn!(job = %task.job, error = %error, code = error.code(), "training failed");
-            // The caller gets the first error, whatever comes of noting it down.
-            if let Err(error) = self.jobs.fail(task.job, &error.to_string()).await {
-                tracing::error!(job = %task.job, error = &error as &dyn std::error::Error, "job not marked failed");
-            }
-        }
-        outcome
-    }
-
-    async fn train_and_register(
-        &self,
-        task: &Task,
-        request: TrainRequest,
-        admission: &Admission,
-    ) -> Result<TrainOutcome> {
+        let newest =
+            if stored.only_if_changed { self.rooms.registry.newest(task.model_type).await? } else { None };
+        control.enter(Stage::WaitingForMemory)?;
+        let size = self.rooms.sources.size(&request).await?;
+        let mut memory = self.memory.reserve(task.peak_bytes(size), task.model_type).await?;
+        control.enter(Stage::Reading)?;
         let mut stopwatch = Stopwatch::start();
-        let loaded = self.rooms.sources.read(&request, &task.caller, task.started_at).await?;
-        let seconds_read = stopwatch.lap();
-        let champion = self.champion(task).await?;
-        let mut trained = self.fit(task, request, loaded, champion.clone(), admission).await?;
+        let loaded = self.rooms.sources.read(&request, &claim.user_id, task.started_at).await?;
+        if let Some(size) = loaded.size() {
+            memory.grow(task.peak_bytes(size), task.model_type)?;
+        }
+        let (seconds_read, records) = (stopwatch.lap(), loaded.records);
+        let champion = self.champion(&task).await?;
+        let known_digest = newest.as_ref().and_then(|newest| newest.data_digest.clone());
+        let rows = Rows { request, loaded, memory };
+        let fitted = self.fit(&task, rows, champion.clone(), known_digest, control).await?;
+        let mut trained = match (fitted, newest) {
+            (Some(trained), _) => trained,
+            (None, Some(newest)) => return self.leave_unchanged(&task, &newest, records).await,
+            (None, None) => return Err(Error::internal("rows are the same as those of no version")),
+        };
         trained.seconds.read = seconds_read;
-        let draft = report::training_run(task, &trained).pack();
-        let (record, verdict) = self.promote(task, &trained, &draft, champion, admission).await?;
+        control.enter(Stage::Registering)?;
+        let draft = report::training_run(&task, &trained).pack();
+        let (record, verdict) = self.promote(&task, &trained, &draft, champion).await?;
         self.rooms.cache.insert(record.tenant, record.id, Arc::clone(&trained.model)).await;
-        Ok(self.track(task, &trained, &record, verdict, draft).await)
+        let run = report::with_version(draft, &task, &trained, &record, &verdict);
+        self.rooms.outbox.log(record.id, run, self.rooms.tracking_wait)
+    }
+
+    /// The rows that came with the request.
+    async fn inline_rows(&self, claim: &Claim) -> Result<Vec<Row>> {
+        let bytes = self.rooms.jobs.read_file(claim, JobFile::Rows).await?;
+        // Gone with the job's end: whoever asks has lost it.
+        let bytes = bytes.ok_or(Error::LeaseLost)?;
+        let parsed = tokio::task::spawn_blocking(move || serde_json::from_slice(&bytes)).await;
+        parsed.map_err(Error::internal)?.map_err(Error::internal)
+    }
+
+    /// Completes a retraining whose rows are those of the newest version.
+    async fn leave_unchanged(&self, task: &Task, newest: &ModelRecord, records: Option<Mark>) -> Result<()> {
+        let model_version = newest.version_label();
+        let message = format!(
+            "The rows of {} are those of {model_version}: nothing to learn, no new version",
+            task.model_type
+        );
+        let metrics = newest.metrics.clone();
+        let kept = KeptOutcome {
+            model_id: newest.id,
+            promotion: Decision {
+                promoted: false,
+                champion: model_version.clone(),
+                decision: "unchanged".to_owned(),
+                reason: "the rows have not changed".to_owned(),
+                metric: None,
+                value: None,
+                champion_value: None,
+            },
+            model_version,
+            metrics: metrics.clone(),
+            message,
+            warnings: vec![],
+            unchanged: true,
+            records,
+        };
+        let (metrics, outcome) = (Value::Object(metrics), json!(kept));
+        self.rooms.jobs.complete_without_model(&task.claim, newest.id, &metrics, &outcome).await
     }
 
     async fn champion(&self, task: &Task) -> Result<Option<Champion>> {
@@ -207,50 +177,74 @@ impl Trainer {
         trained: &Trained,
         draft: &PackedRun,
         mut champion: Option<Champion>,
-        admission: &Admission,
     ) -> Result<(ModelRecord, Verdict)> {
         let family = task.model_type.family;
         let mut comparison = trained.comparison.clone();
+        let begun = Instant::now();
         loop {
             let verdict = promotion::decide(self.rooms.promotion, family, &comparison, champion.as_ref());
-            if let Some(record) = self.register(task, trained, &verdict, draft).await? {
-                return Ok((record, verdict));
+            match self.register(task, trained, &verdict, draft).await {
+                Ok(Some(record)) => return Ok((record, verdict)),
+                Ok(None) => {}
+                // The model is in memory, and nobody takes the job while nobody can: hours may lie in it.
+                Err(Error::Unavailable { dependency: "Postgres", .. }) if begun.elapsed() < LONGEST_AWAY => {
+                    tracing::warn!("the model is kept until Postgres is back");
+                    tokio::time::sleep(AWAY_PAUSE).await;
+                    continue;
+                }
+                Err(error) => return Err(error),
             }
             champion = self.champion(task).await?;
             let (held_out, now) = (Arc::clone(&trained.held_out), champion.clone());
             let value = promotion::own_value(family, &trained.evaluation.metrics);
             let compare = move || promotion::compare(family, value, &held_out, now.as_ref());
-            comparison = self.gate.run(admission, compare).await?;
+            comparison = self.pool.run(compare).await?;
         }
     }
 
-    /// The CPU part, behind the gate.
+    /// The CPU part, on the pool. `None`: the rows are those of `known_digest`.
     async fn fit(
         &self,
         task: &Task,
-        request: TrainRequest,
-        loaded: Loaded,
+        rows: Rows,
         champion: Option<Champion>,
-        admission: &Admission,
-    ) -> Result<Trained> {
+        known_digest: Option<String>,
+        control: &Arc<Control>,
+    ) -> Result<Option<Trained>> {
         let model_type = task.model_type;
         let params = task.params.clone();
-        let threads = self.gate.threads();
         let library = match model_type.family {
             Family::BoostedRegression => Some(self.rooms.library.get()?),
             Family::RandomForest | Family::IsolationForest => None,
         };
+        let (keep, checkpoints) = mpsc::channel(1);
+        let last = self.rooms.jobs.read_file(&task.claim, JobFile::Checkpoint).await?;
+        let resume = Resume { every: self.checkpoint_rounds, last, keep };
+        control.enter(Stage::WaitingForThread)?;
+        let (control, threads) = (Arc::clone(control), self.pool.threads());
         let mut stopwatch = Stopwatch::start();
         let work = move || {
+            let Rows { request, loaded, memory } = rows;
             let mut seconds = Seconds { queued: stopwatch.lap(), ..Seconds::default() };
+            control.enter(Stage::Preparing)?;
             let (mut dataset, origin) = loaded.dataset(&request)?;
+            if known_digest.is_some_and(|known| known == dataset.digest.to_string()) {
+                return Ok(None);
+            }
             let split = Split::new(&dataset, request.split, request.validation_split, request.seed)?;
             let held_out = HeldOut::take(&mut dataset, &split);
             seconds.prepare = stopwatch.lap();
-            let context = FitContext { seed: request.seed, threads, library: library.as_deref() };
+            let context = FitContext {
+                seed: request.seed,
+                threads: threads.share(),
+                library: library.as_deref(),
+                control: &control,
+                resume: &resume,
+            };
             let fitted = fit(model_type.family, &params, &dataset, &split, context)?;
             let model = LoadedModel::new(dataset.schema.clone(), &fitted.ensemble)?;
             seconds.fit = stopwatch.lap();
+            control.enter(Stage::Evaluating)?;
             let mut evaluation = evaluate(model_type.family, &model, &dataset, &split);
             let value = promotion::own_value(model_type.family, &evaluation.metrics);
             let comparison = promotion::compare(model_type.family, value, &held_out, champion.as_ref());
@@ -279,7 +273,7 @@ impl Trainer {
                 n_trees: fitted.ensemble.trees.len(),
             });
             seconds.report = stopwatch.lap();
-            Ok(Trained {
+            Ok(Some(Trained {
                 native,
                 flavors,
                 digest: dataset.digest,
@@ -299,9 +293,23 @@ impl Trainer {
                 evaluation,
                 held_out: Arc::new(held_out),
                 comparison,
-            })
+                memory,
+            }))
         };
-        self.gate.run(admission, work).await?
+        // The sender goes with the work; what is on its way then is of no use any more.
+        let (trained, ()) =
+            tokio::join!(self.pool.run(work), self.keep_checkpoints(&task.claim, checkpoints));
+        trained?
+    }
+
+    /// Keeps the checkpoints of a training as they come. One that cannot be kept costs time if the worker is lost, and
+    /// nothing else.
+    async fn keep_checkpoints(&self, claim: &Claim, mut checkpoints: mpsc::Receiver<Vec<u8>>) {
+        while let Some(checkpoint) = checkpoints.recv().await {
+            if let Err(error) = self.rooms.jobs.write_checkpoint(claim, &checkpoint).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "checkpoint not kept");
+            }
+        }
     }
 
     /// The version with the verdict on it, and its run in the outbox; `None` if the champion was replaced.
@@ -328,9 +336,8 @@ impl Trainer {
         self.rooms
             .registry
             .register(NewModel {
-                job_id: task.job,
+                claim: &task.claim,
                 model_type: task.model_type,
-                caller: &task.caller,
                 schema: &trained.model.schema,
                 hyperparameters: json!(task.params),
                 metrics: Value::Object(trained.evaluation.metrics.clone()),
@@ -341,43 +348,9 @@ impl Trainer {
                 data_source: trained.origin.source,
                 files,
                 verdict,
+                outcome: Outcome(&|record| Ok(json!(task.kept_outcome(trained, record, verdict)))),
                 run: Some(Outgoing { files: &draft.files, document: &document }),
             })
             .await
-    }
-
-    /// Waits for the run, a bounded time. The model and the run are safe by now, whatever comes of it.
-    async fn track(
-        &self,
-        task: &Task,
-        trained: &Trained,
-        record: &ModelRecord,
-        verdict: Verdict,
-        draft: PackedRun,
-    ) -> TrainOutcome {
-        let run = report::with_version(draft, task, trained, record, &verdict);
-        let started = Instant::now();
-        let tracked = self.rooms.outbox.log(record.id, run, self.rooms.tracking_wait).await;
-        metrics::histogram!("binah_tracking_wait_seconds").record(started.elapsed().as_secs_f64());
-        let (run_id, model_uri) =
-            tracked.map_or_else(Default::default, |tracked| (tracked.run_id, tracked.model_uri));
-        TrainOutcome {
-            job_id: task.job,
-            model_id: record.id,
-            model_version: version_label(record.version),
-            message: report::message(task, trained, record, &verdict, !run_id.is_empty()),
-            run_id,
-            model_uri,
-            metrics: trained.evaluation.metrics.clone(),
-            warnings: trained
-                .evaluation
-                .warnings
-                .iter()
-                .cloned()
-                .chain(report::not_served(record, &verdict))
-                .collect(),
-            verdict,
-            finished_at: Utc::now(),
-        }
     }
 }

@@ -47,7 +47,7 @@ c_api! {
     last_error: c"XGBGetLastError" = () -> *const c_char;
     /// Copies columns, given as a JSON list of array interfaces.
     dmatrix_create: c"XGDMatrixCreateFromColumnar" = (*const c_char, *const c_char, *mut Handle) -> c_int;
-    /// Copies a vector of per-row numbers (`label`), given as an array interface.
+    /// Copies a vector of per-row numbers (`label`, `base_margin`), given as an array interface.
     dmatrix_set_info: c"XGDMatrixSetInfoFromInterface" = (Handle, *const c_char, *const c_char) -> c_int;
     /// Copies one string per feature (`feature_name`, `feature_type`).
     dmatrix_set_features: c"XGDMatrixSetStrFeatureInfo" = (Handle, *const c_char, *const *const c_char, Length) -> c_int;
@@ -68,6 +68,8 @@ c_api! {
     booster_slice: c"XGBoosterSlice" = (Handle, c_int, c_int, c_int, *mut Handle) -> c_int;
     /// The model file in memory; the bytes stay the booster's own, until its next save.
     booster_save: c"XGBoosterSaveModelToBuffer" = (Handle, *const c_char, *mut Length, *mut *const c_char) -> c_int;
+    /// Replaces the model by that of a file in memory, which is not kept.
+    booster_load: c"XGBoosterLoadModelFromBuffer" = (Handle, *const c_void, Length) -> c_int;
     /// Gives a booster back.
     booster_free: c"XGBoosterFree" = (Handle) -> c_int;
 }

@@ -4,6 +4,11 @@
 //! and 3.0 load such a file without an error and predict wrongly. All of them read `"4.85E-1"`
 //! alike, so that is what we hand out: the same digits without the brackets.
 
+use super::ubjson::text_at;
+
+/// Where a model in UBJSON holds it.
+const UBJ_PATH: [&str; 3] = ["learner", "learner_model_param", "base_score"];
+
 /// A model has no single base score, or none where it is expected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the model does not hold one base score")]
@@ -19,22 +24,19 @@ pub(super) fn scalar_in_json(model: Vec<u8>) -> Result<Vec<u8>, BaseScoreError> 
     Ok([&model[..start], digits, &model[start + length..]].concat())
 }
 
-/// Rewrites a UBJSON model as libxgboost writes it: keys and strings have 64-bit big-endian
-/// lengths, and no container has a length in bytes.
+/// Rewrites a UBJSON model.
 pub(super) fn scalar_in_ubj(model: Vec<u8>) -> Result<Vec<u8>, BaseScoreError> {
-    // The first key of an object (`L` and its length), then the markers of a string and of its
-    // length. A feature called `base_score` looks the same but for the `S` in place of the brace,
-    // and no name holds the zero bytes, for it came as a C string.
-    const KEY: &[u8] = b"{L\0\0\0\0\0\0\0\x0abase_scoreSL";
-    let length_at = only_occurrence(&model, KEY)? + KEY.len();
-    let start = length_at + size_of::<u64>();
-    let length = model.get(length_at..start).ok_or(BaseScoreError)?;
-    let length = u64::from_be_bytes(length.try_into().map_err(|_| BaseScoreError)?);
-    let end =
-        usize::try_from(length).ok().and_then(|length| start.checked_add(length)).ok_or(BaseScoreError)?;
-    let text = model.get(start..end).ok_or(BaseScoreError)?;
-    let Some(digits) = digits_in_brackets(text)? else { return Ok(model) };
-    Ok([&model[..length_at], &(digits.len() as u64).to_be_bytes(), digits, &model[end..]].concat())
+    let text = text_at(&model, &UBJ_PATH).map_err(|_| BaseScoreError)?;
+    let Some(digits) = digits_in_brackets(&model[text.clone()])? else { return Ok(model) };
+    let length = (digits.len() as u64).to_be_bytes();
+    Ok([&model[..text.start - length.len()], &length, digits, &model[text.end..]].concat())
+}
+
+/// The base score of a UBJSON model in either form.
+pub(super) fn of_ubj(model: &[u8]) -> Result<f32, BaseScoreError> {
+    let text = &model[text_at(model, &UBJ_PATH).map_err(|_| BaseScoreError)?];
+    let digits = digits_in_brackets(text)?.unwrap_or(text);
+    std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()).ok_or(BaseScoreError)
 }
 
 /// `[4.85E-1]` -> `4.85E-1`; none if there are no brackets; an error for several scores.
@@ -55,6 +57,7 @@ fn only_occurrence(haystack: &[u8], needle: &[u8]) -> Result<usize, BaseScoreErr
 
 #[cfg(test)]
 mod tests {
+    use super::super::ubjson::tests::{object, text};
     use super::*;
 
     fn json(model: &str) -> Result<String, BaseScoreError> {
@@ -62,11 +65,8 @@ mod tests {
     }
 
     fn ubj(score: &str) -> Vec<u8> {
-        let mut bytes = b"{L\0\0\0\0\0\0\0\x0abase_scoreSL".to_vec();
-        bytes.extend((score.len() as u64).to_be_bytes());
-        bytes.extend(score.as_bytes());
-        bytes.push(b'}');
-        bytes
+        let head = object(&[("base_score", text(score)), ("num_class", text("0"))]);
+        object(&[("learner", object(&[("learner_model_param", head)]))])
     }
 
     #[test]
@@ -79,9 +79,6 @@ mod tests {
 
     #[test]
     fn a_feature_of_that_name_is_none_of_it() {
-        let names = b"[SL\0\0\0\0\0\0\0\x0abase_scoreSL\0\0\0\0\0\0\0\x01a]";
-        let with_names = |score| [&names[..], &ubj(score)].concat();
-        assert_eq!(scalar_in_ubj(with_names("[1E0]")), Ok(with_names("1E0")));
         let names = r#"["base_score","a"],"#;
         assert_eq!(
             json(&format!(r#"{names}"base_score":"[1E0]""#)),
@@ -96,13 +93,22 @@ mod tests {
     }
 
     #[test]
+    fn the_score_is_read_in_either_form() {
+        for score in ["[-7.0450616E-1]", "-7.0450616E-1"] {
+            assert_eq!(of_ubj(&ubj(score)), Ok(-0.704_506_16));
+        }
+        assert_eq!(of_ubj(&ubj("[1E0,2E0]")), Err(BaseScoreError));
+        assert_eq!(of_ubj(&ubj("one")), Err(BaseScoreError));
+    }
+
+    #[test]
     fn several_scores_or_none_are_an_error() {
         for model in [r#"{"base_score":"[1E0,2E0]"}"#, r#"{"base_score":""}"#, r#"{"base_score":"1"#, "{}"] {
             assert_eq!(json(model), Err(BaseScoreError), "{model}");
         }
         assert_eq!(scalar_in_ubj(ubj("[1E0,2E0]")), Err(BaseScoreError));
         let mut cut = ubj("[1E0]");
-        cut.truncate(cut.len() - 3);
+        cut.truncate(60);
         assert_eq!(scalar_in_ubj(cut), Err(BaseScoreError));
     }
 }

@@ -1,6 +1,7 @@
 //! A `Booster`: a model while it grows.
 
 use std::ffi::c_int;
+use std::num::NonZeroUsize;
 use std::{ptr, slice};
 
 use super::api::{Api, Handle};
@@ -30,6 +31,20 @@ impl<'lib> Booster<'lib> {
         // what it keeps), and there is a place for the new handle.
         api.check(unsafe { (api.booster_create)(handles.as_ptr(), handles.len() as u64, &mut handle) })?;
         Ok(Self { api, handle })
+    }
+
+    /// The model of a file in UBJSON that libxgboost wrote.
+    pub(super) fn loaded(api: &'lib Api, model: &[u8]) -> Result<Self, CallError> {
+        let booster = Self::new(api, &[])?;
+        // SAFETY: a live handle, and `len` bytes that the library reads and does not keep.
+        let status = unsafe { (api.booster_load)(booster.handle, model.as_ptr().cast(), model.len() as u64) };
+        api.check(status)?;
+        Ok(booster)
+    }
+
+    /// Sets the number of OpenMP threads; the numbers do not depend on it.
+    pub(super) fn set_threads(&mut self, n_threads: NonZeroUsize) -> Result<(), CallError> {
+        self.set_param("nthread", &n_threads.to_string())
     }
 
     /// Sets a parameter; a value that the library refuses may come up only in the next call.
@@ -62,16 +77,26 @@ impl<'lib> Booster<'lib> {
 
     /// Sums of leaf values and base score, one a row; quick for a matrix that is cached.
     pub(super) fn margins(&mut self, matrix: &DMatrix<'lib>) -> Result<&[f32], CallError> {
-        // Type 1 is the margin; an end of 0 means all rounds.
-        const CONFIG: &std::ffi::CStr =
-            cr#"{"type":1,"training":false,"iteration_begin":0,"iteration_end":0,"strict_shape":false}"#;
+        self.margins_of_first(0, matrix)
+    }
+
+    /// The same of the first `rounds` rounds, or of all for 0; goes on from the last call's rounds.
+    pub(super) fn margins_of_first(
+        &mut self,
+        rounds: u32,
+        matrix: &DMatrix<'lib>,
+    ) -> Result<&[f32], CallError> {
+        // Type 1 is the margin.
+        let config = c_string(&format!(
+            r#"{{"type":1,"training":false,"iteration_begin":0,"iteration_end":{rounds},"strict_shape":false}}"#
+        ))?;
         let (mut shape, mut dimensions, mut values) = (ptr::null(), 0, ptr::null());
         // SAFETY: two live handles, a NUL-terminated string and places for the three results.
         self.api.check(unsafe {
             (self.api.booster_predict)(
                 self.handle,
                 matrix.handle(),
-                CONFIG.as_ptr(),
+                config.as_ptr(),
                 &mut shape,
                 &mut dimensions,
                 &mut values,

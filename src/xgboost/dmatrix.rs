@@ -1,6 +1,6 @@
 //! A `DMatrix`: libxgboost's own copy of the rows.
 
-use std::ffi::{CString, c_char};
+use std::ffi::{CStr, CString, c_char};
 use std::ptr;
 
 use serde_json::json;
@@ -29,12 +29,8 @@ impl<'lib> DMatrix<'lib> {
         // the slices of `features`, which outlive the call; the library copies them and keeps none.
         api.check(unsafe { (api.dmatrix_create)(data.as_ptr(), config.as_ptr(), &mut handle) })?;
         // From here on `Drop` frees the handle, also when a call below fails.
-        let matrix = Self { api, handle, n_rows: features.n_rows() };
-
-        let label = c_string(&array_interface(dataset.target).to_string())?;
-        // SAFETY: a live handle and two NUL-terminated strings; `label` describes the slice
-        // `target`, which outlives the call and is copied.
-        api.check(unsafe { (api.dmatrix_set_info)(handle, c"label".as_ptr(), label.as_ptr()) })?;
+        let mut matrix = Self { api, handle, n_rows: features.n_rows() };
+        matrix.set_numbers(c"label", dataset.target)?;
 
         let strings = FeatureStrings::new(dataset)?;
         for (field, values) in strings.fields() {
@@ -45,6 +41,20 @@ impl<'lib> DMatrix<'lib> {
             api.check(status)?;
         }
         Ok(matrix)
+    }
+
+    /// Lets the sum of each row's leaf values start from a number of its own instead of the base score.
+    pub(super) fn set_base_margin(&mut self, margins: &[f32]) -> Result<(), CallError> {
+        self.set_numbers(c"base_margin", margins)
+    }
+
+    /// Copies one number a row.
+    fn set_numbers(&mut self, field: &CStr, values: &[f32]) -> Result<(), CallError> {
+        let interface = c_string(&array_interface(values).to_string())?;
+        // SAFETY: a live handle and two NUL-terminated strings; `interface` describes the slice
+        // `values`, which outlives the call and is copied.
+        self.api
+            .check(unsafe { (self.api.dmatrix_set_info)(self.handle, field.as_ptr(), interface.as_ptr()) })
     }
 
     pub(super) fn handle(&self) -> Handle {

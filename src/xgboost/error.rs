@@ -5,6 +5,7 @@ use crate::forest::codec::xgboost_json::DecodeError;
 use super::base_score::BaseScoreError;
 use super::dataset::DatasetError;
 use super::params::OutOfRange;
+use super::ubjson::MalformedModel;
 
 /// Why [`train()`](super::train()) returned no model.
 #[derive(Debug, thiserror::Error)]
@@ -24,7 +25,10 @@ pub enum TrainError {
         #[source]
         error: DatasetError,
     },
-    /// `on_round` asked to stop.
+    /// The checkpoint belongs to other rows, parameters, another seed or another libxgboost.
+    #[error("the checkpoint is one of another training")]
+    ForeignCheckpoint,
+    /// A callback asked to stop.
     #[error("the training was cancelled")]
     Cancelled,
     /// libxgboost reported an error.
@@ -33,6 +37,9 @@ pub enum TrainError {
     /// libxgboost wrote a model that has no single base score.
     #[error(transparent)]
     BaseScore(#[from] BaseScoreError),
+    /// libxgboost wrote a model that cannot be cut into trees.
+    #[error(transparent)]
+    Malformed(#[from] MalformedModel),
     /// libxgboost wrote a model that the codec does not read.
     #[error("libxgboost's model cannot be decoded")]
     Decode(#[from] DecodeError),

@@ -6,10 +6,12 @@ use std::{
 };
 
 /// Crate or module, and the folders and files below `src/` that alone may name it.
-const WALLS: [(&str, &[&str]); 11] = [
+const WALLS: [(&str, &[&str]); 13] = [
     ("axum", &["http"]),
     ("utoipa", &["http"]),
-    ("sqlx", &["storage", "registry", "jobs", "outbox", "features/postgres"]),
+    ("sqlx", &["storage", "registry", "jobs", "outbox", "schedule", "features/postgres"]),
+    ("croner", &["schedule"]),
+    ("chrono_tz", &["schedule"]),
     ("sqlparser", &["features/query"]),
     ("neo4rs", &["features/neo4j"]),
     ("rustls", &["tls"]),

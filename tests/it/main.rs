@@ -5,9 +5,11 @@
 
 mod architecture;
 mod canary;
+mod chaos;
 mod contract;
 mod graph;
 mod importing;
+mod jobs;
 mod memory;
 mod models;
 mod notebook;
@@ -15,7 +17,9 @@ mod predicting;
 mod process;
 #[path = "../python/mod.rs"]
 mod python;
+mod queue;
 mod run_report;
+mod schedule;
 mod storage;
 mod support;
 mod tenant_query;

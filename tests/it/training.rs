@@ -229,20 +229,39 @@ async fn no_hold_out_is_in_sample_and_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_queue_answers_503_with_retry_after() {
-    let service = Service::start_with(&[("TRAINING_SLOTS", "1"), ("TRAINING_QUEUE", "0")]).await;
-    let long = json!({"data": rows(3000), "hyperparameters": {"n_estimators": 500, "max_depth": 8}});
-    let (first, second) = tokio::join!(service.train(TENANT_A, "cost_forecasting", long), async {
-        // A training takes its place before it notes that it begins.
-        while service.unfinished_trainings().await == 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        service.train(TENANT_A, "cost_forecasting", json!({"data": rows(20)})).await
-    });
-    first.ok();
-    assert_eq!(second.status, 503, "{}", second.body);
-    let seconds: u32 = second.headers["retry-after"].to_str().expect("a text").parse().expect("seconds");
-    assert!(seconds >= 1);
+async fn a_full_queue_says_when_to_come_again() {
+    for (setting, status) in [("TRAINING_QUEUE", 503), ("TENANT_TRAINING_QUEUE", 429)] {
+        let service = Service::start_with(&[("WORKERS", "1"), (setting, "1")]).await;
+        let until = async |state: &str| {
+            while service.jobs_in(state).await == 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let long = json!({"data": rows(3000), "hyperparameters": {"n_estimators": 10_000, "max_depth": 8}});
+        let (first, second, refused) = tokio::join!(
+            service.train(TENANT_A, "cost_forecasting", long),
+            async {
+                until("training").await;
+                service
+                    .train(TENANT_A, "roi_prediction", json!({"data": rows(30), "target": "total_cost"}))
+                    .await
+            },
+            async {
+                until("queued").await;
+                until("training").await;
+                let refused = service.train(TENANT_A, "cost_forecasting", json!({"data": rows(30)})).await;
+                let running = service.get("/api/ml/jobs?status=training", TENANT_A).await.ok();
+                let path = format!("/api/ml/jobs/{}", running["jobs"][0]["job_id"].as_str().expect("a job"));
+                service.send("DELETE", &path, TENANT_A, "user", None).await;
+                refused
+            }
+        );
+        assert_eq!(first.status, 409, "{}", first.body);
+        second.ok();
+        assert_eq!(refused.status, status, "{}", refused.body);
+        let seconds: u32 = refused.headers["retry-after"].to_str().expect("a text").parse().expect("seconds");
+        assert!(seconds >= 1);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -304,4 +323,15 @@ async fn a_stalling_mlflow_delays_the_answer_by_a_bounded_time() {
     let trained = tokio::time::timeout(Duration::from_secs(30), training).await.expect("bounded").ok();
     assert_eq!(trained["run_id"], "");
     assert!(trained["message"].as_str().expect("a text").contains("tracking is pending"), "{trained}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_training_that_cannot_fit_into_memory_says_so() {
+    let service = Service::start_with(&[("TRAINING_MEMORY_MB", "40")]).await;
+    service.train(TENANT_A, "cost_forecasting", json!({"data": rows(60)})).await.ok();
+    let refused = service.train(TENANT_A, "cost_forecasting", json!({"data": rows(30_000)})).await;
+    assert_eq!(refused.kinds(), ["training_too_large"]);
+    let fault = &refused.body["detail"][0];
+    assert_eq!(fault["ctx"]["limit_mb"], 40);
+    assert!(fault["ctx"]["needed_mb"].as_u64().expect("a number") > 40, "{fault}");
 }

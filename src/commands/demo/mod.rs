@@ -64,8 +64,12 @@ pub(crate) async fn run(args: &DemoArgs, config: Config) -> Result<(), BoxError>
 }
 
 async fn demo(args: &DemoArgs, mut config: Config, begin: Instant) -> Result<(), BoxError> {
+    if config.single_tenant.is_some() {
+        return Err("SINGLE_TENANT is set, and the demo has two tenants: unset it".into());
+    }
     say(&format!("Data and logs in {}", args.data.display()));
-    let mut mlflow = PrivateMlflow::start(&args.data.join("mlflow"))?;
+    let workspaces = config.mlflow.workspaces.then_some("--enable-workspaces");
+    let mut mlflow = PrivateMlflow::start_with(&args.data.join("mlflow"), workspaces)?;
     let mut neo4j = start_neo4j(args)?;
     say("Starting Postgres");
     let postgres = PrivatePostgres::start(&args.data.join("postgres"), Durability::Durable).await?;

@@ -22,11 +22,11 @@ fn dataset(name: &str, rows: impl Iterator<Item = Value>) -> Result<Dataset> {
     Dataset::new(inline::table(&rows, model_type, target)?, model_type, Some("data"), target)
 }
 
-fn refusal(name: &str, rows: impl Iterator<Item = Value>) -> &'static str {
+fn refusal(name: &str, rows: impl Iterator<Item = Value>) -> String {
     match dataset(name, rows) {
         Err(Error::Invalid(errors)) => {
             assert_eq!(json!(errors[0].loc), json!(["body", "data"]));
-            errors[0].kind
+            errors[0].kind.to_string()
         }
         other => panic!("must be refused: {other:?}"),
     }
@@ -112,7 +112,7 @@ fn a_target_that_is_not_finite_is_refused_by_its_row() {
     let table = table(vec![numeric("a", (0..30u8).map(f32::from))], target);
     let refused = Dataset::new(table, model_type("cost_forecasting"), None, Some("total_cost"));
     let Err(Error::Invalid(errors)) = refused else { panic!("must be refused") };
-    assert_eq!((errors[0].kind, &errors[0].input), ("non_finite_target", &json!(7)));
+    assert_eq!((&*errors[0].kind, &errors[0].input), ("non_finite_target", &json!(7)));
 }
 
 #[test]

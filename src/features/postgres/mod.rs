@@ -10,7 +10,7 @@ pub(super) mod wire;
 use std::time::Duration;
 
 use serde_json::json;
-use sqlx::{AssertSqlSafe, Column as _, Executor, SqlSafeStr, Statement, TypeInfo};
+use sqlx::{AssertSqlSafe, Column as _, Executor, SqlSafeStr, Statement, TypeInfo, query_scalar};
 
 use self::{
     columns::{ColumnPlan, Columns, Role},
@@ -49,17 +49,6 @@ pub async fn load(database: &Database, model_type: ModelType, max_rows: usize) -
     Ok(table)
 }
 
-/// As [`load`], with the entity of each row, for [`join`](super::join::join()).
-///
-/// # Errors
-/// As there.
-pub async fn load_keyed(database: &Database, model_type: ModelType, max_rows: usize) -> Result<KeyedTable> {
-    let mut transaction = database.tenant_snapshot("read_training_rows").await?;
-    let columns = read(&mut transaction, model_type, max_rows, ", entity_id").await?;
-    transaction.commit().await?;
-    Ok(columns.into_keyed())
-}
-
 /// As [`load`], in a transaction that is already open.
 ///
 /// # Errors
@@ -70,6 +59,37 @@ pub async fn load_in(
     max_rows: usize,
 ) -> Result<FeatureTable> {
     Ok(read(transaction, model_type, max_rows, "").await?.into_table())
+}
+
+/// As [`load_in`], with the entity of each row, for [`join`](super::join::join()).
+///
+/// # Errors
+/// As there.
+pub async fn load_keyed_in(
+    transaction: &mut TenantTransaction,
+    model_type: ModelType,
+    max_rows: usize,
+) -> Result<KeyedTable> {
+    Ok(read(transaction, model_type, max_rows, ", entity_id").await?.into_keyed())
+}
+
+/// How many records the tenant of the open scope has for [`load`], counted up to one more than `max_rows`.
+///
+/// # Errors
+/// Those of the database.
+pub async fn count(database: &Database, model_type: ModelType, max_rows: usize) -> Result<u64> {
+    let mut transaction = database.tenant_snapshot("count_training_rows").await?;
+    let statement = format!(
+        "SELECT count(*) FROM (SELECT FROM {} WHERE tenant_id = $1 LIMIT $2) AS records",
+        model_type.table
+    );
+    let count: i64 = query_scalar(AssertSqlSafe(statement))
+        .bind(transaction.tenant().uuid())
+        .bind(i64::try_from(max_rows).unwrap_or(i64::MAX).saturating_add(1))
+        .fetch_one(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
+    Ok(u64::try_from(count).unwrap_or_default())
 }
 
 async fn read(

@@ -13,6 +13,7 @@ mod keys;
 mod layout;
 
 use std::cell::RefCell;
+use std::ops::ControlFlow;
 
 use rayon::prelude::*;
 
@@ -107,33 +108,38 @@ impl Evaluator {
     /// If the table does not have [`n_features`](Self::n_features) columns.
     #[must_use]
     pub fn predict(&self, rows: &Matrix) -> Vec<f64> {
-        let mut predictions = self.predict_raw(rows);
-        predictions.iter_mut().for_each(|p| *p = self.link.apply(*p));
-        predictions
+        self.predict_while(rows, &|| ControlFlow::Continue(())).unwrap_or_default()
     }
 
-    /// Like [`predict`](Self::predict), before the link.
+    /// Like [`predict`](Self::predict), asking before every few milliseconds of work, on any thread,
+    /// whether to go on; none after a `Break`.
     ///
     /// # Panics
     /// If the table does not have [`n_features`](Self::n_features) columns.
     #[must_use]
-    pub fn predict_raw(&self, rows: &Matrix) -> Vec<f64> {
+    pub fn predict_while(
+        &self,
+        rows: &Matrix,
+        go_on: &(dyn Fn() -> ControlFlow<()> + Sync),
+    ) -> Option<Vec<f64>> {
         assert_eq!(rows.n_cols(), self.n_features, "a table of the model's features");
         let mut predictions = vec![0.0; rows.n_rows()];
         let steps_per_row = self.forest.steps_per_row().max(1);
         let chunk = (PARALLEL_STEPS / steps_per_row).next_multiple_of(ROW_LANES).max(ROW_LANES);
-        if rows.n_rows() <= 2 * chunk {
-            self.predict_rows(rows, 0, &mut predictions);
+        let predict_chunk = |(i, out): (usize, &mut [f64])| {
+            go_on()?;
+            self.predict_rows(rows, i * chunk, out);
+            ControlFlow::Continue(())
+        };
+        let done = if rows.n_rows() <= 2 * chunk {
+            predictions.chunks_mut(chunk).enumerate().try_for_each(predict_chunk)
         } else {
-            predictions
-                .par_chunks_mut(chunk)
-                .enumerate()
-                .for_each(|(i, out)| self.predict_rows(rows, i * chunk, out));
-        }
-        predictions
+            predictions.par_chunks_mut(chunk).enumerate().try_for_each(predict_chunk)
+        };
+        done.is_continue().then_some(predictions)
     }
 
-    /// Raw predictions of the rows from `first` on, as many as `out` holds.
+    /// Predictions of the rows from `first` on, as many as `out` holds.
     fn predict_rows(&self, rows: &Matrix, first: usize, out: &mut [f64]) {
         let mut keys = vec![[0; ROW_LANES]; self.forest.slots.len()];
         for (i, out) in out.chunks_mut(ROW_LANES).enumerate() {
@@ -147,7 +153,7 @@ impl Evaluator {
             } else {
                 self.walk_block::<false>(&keys)
             };
-            out.copy_from_slice(&values[..out.len()]);
+            out.iter_mut().zip(values).for_each(|(out, value)| *out = self.link.apply(value));
         }
     }
 

@@ -1,3 +1,5 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use proptest::prelude::*;
 
 use super::*;
@@ -76,6 +78,27 @@ fn many_rows_on_several_threads_agree_with_single_rows() {
     let batch = evaluator.predict(&Matrix::from_columns(vec![column.clone()]));
     for (x, prediction) in column.iter().zip(batch) {
         assert_eq!(prediction, evaluator.predict_row(&[*x]));
+    }
+}
+
+#[test]
+fn a_long_prediction_can_be_ended() {
+    let evaluator = Evaluator::new(&sum_of(vec![chain(40); 50])).expect("valid");
+    let rows = Matrix::from_columns(vec![vec![3.0; 5_003]]);
+    let asked = AtomicUsize::new(0);
+    let stop_at = |n: usize| {
+        let asked = &asked;
+        asked.store(0, Ordering::Relaxed);
+        move || match asked.fetch_add(1, Ordering::Relaxed) + 1 {
+            count if count >= n => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        }
+    };
+    assert_eq!(evaluator.predict_while(&rows, &stop_at(usize::MAX)), Some(evaluator.predict(&rows)));
+    let all = asked.load(Ordering::Relaxed);
+    assert!(all > 4, "asked {all} times");
+    for n in [1, all] {
+        assert_eq!(evaluator.predict_while(&rows, &stop_at(n)), None, "a break at the {n}th time");
     }
 }
 

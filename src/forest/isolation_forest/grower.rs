@@ -1,6 +1,7 @@
 //! One tree over a small copy of its sample: only the sampled rows are ever touched.
 
 use super::super::ensemble::Tree;
+use super::super::fit::{FitError, Meter, Progress};
 use super::super::matrix::Matrix;
 use super::super::rng::Rng;
 use super::super::routing::{Split, goes_left};
@@ -19,6 +20,7 @@ pub(super) struct Grower<'a> {
     /// Positions in a column; a node owns a range of them.
     positions: Vec<u32>,
     features: Vec<u32>,
+    meter: Meter<'a>,
 }
 
 /// A node whose positions stand in `start..end`, still a leaf.
@@ -37,7 +39,7 @@ struct Range {
 }
 
 impl<'a> Grower<'a> {
-    pub(super) fn new(rows: &'a Matrix, max_samples: usize) -> Self {
+    pub(super) fn new(rows: &'a Matrix, max_samples: usize, progress: &'a Progress<'a>) -> Self {
         Self {
             rows,
             max_samples,
@@ -46,11 +48,12 @@ impl<'a> Grower<'a> {
             values: Vec::new(),
             positions: Vec::new(),
             features: Vec::new(),
+            meter: Meter::new(progress),
         }
     }
 
-    pub(super) fn grow(&mut self, rng: &mut Rng) -> Tree {
-        self.draw_sample(rng);
+    pub(super) fn grow(&mut self, rng: &mut Rng) -> Result<Tree, FitError> {
+        self.draw_sample(rng)?;
         // Afresh for each tree: which trees a thread grew before must not matter.
         self.features.clear();
         self.features.extend(0..self.rows.n_cols() as u32);
@@ -62,7 +65,7 @@ impl<'a> Grower<'a> {
             if depth == self.max_depth || end - start <= 1 {
                 continue;
             }
-            let Some((feature, range)) = self.draw_feature(start, end, rng) else { continue };
+            let Some((feature, range)) = self.draw_feature(start, end, rng)? else { continue };
             let threshold = draw_threshold(&range, rng);
             let missing_left = range.has_missing && threshold < f32::INFINITY && rng.below(2) == 0;
             let middle = self.partition(start, end, feature, threshold, missing_left);
@@ -77,12 +80,12 @@ impl<'a> Grower<'a> {
             pending.push(Pending { node: right as usize, depth: depth + 1, start: middle, end });
             pending.push(Pending { node: left as usize, depth: depth + 1, start, end: middle });
         }
-        tree
+        Ok(tree)
     }
 
     /// Draws `max_samples` distinct rows by Floyd's algorithm (Bentley, Floyd, 1987) and copies
     /// their values in ascending order of rows.
-    fn draw_sample(&mut self, rng: &mut Rng) {
+    fn draw_sample(&mut self, rng: &mut Rng) -> Result<(), FitError> {
         let n = self.rows.n_rows();
         self.drawn.fill(0);
         for last in n - self.max_samples..n {
@@ -102,10 +105,12 @@ impl<'a> Grower<'a> {
         self.values.clear();
         for j in 0..self.rows.n_cols() {
             let column = self.rows.column(j);
+            self.meter.add(self.max_samples)?;
             self.values.extend(self.positions.iter().map(|&row| column[row as usize]));
         }
         self.positions.clear();
         self.positions.extend(0..self.max_samples as u32);
+        Ok(())
     }
 
     fn column(&self, feature: usize) -> &[f32] {
@@ -113,19 +118,25 @@ impl<'a> Grower<'a> {
     }
 
     /// A random feature that is not constant in the node; none if all are.
-    fn draw_feature(&mut self, start: usize, end: usize, rng: &mut Rng) -> Option<(usize, Range)> {
+    fn draw_feature(
+        &mut self,
+        start: usize,
+        end: usize,
+        rng: &mut Rng,
+    ) -> Result<Option<(usize, Range)>, FitError> {
         let n = self.features.len();
         for drawn in 0..n {
             let pick = drawn + rng.below((n - drawn) as u32) as usize;
             self.features.swap(drawn, pick);
             let feature = self.features[drawn] as usize;
+            self.meter.add(end - start)?;
             let range = range(self.column(feature), &self.positions[start..end]);
             let has_present = range.low <= range.high;
             if has_present && (range.low < range.high || range.has_missing) {
-                return Some((feature, range));
+                return Ok(Some((feature, range)));
             }
         }
-        None
+        Ok(None)
     }
 
     /// Moves the positions that go left to the front; returns where the others start.

@@ -13,7 +13,7 @@ pub mod params;
 
 use super::ensemble::{Combine, Ensemble, Link};
 use super::evaluator::Evaluator;
-use super::fit::{Checked, FitError, OnTree, check_shape, grow_trees};
+use super::fit::{Checked, FitError, OnTree, Progress, check_shape, grow_trees};
 use super::matrix::Matrix;
 use super::rng::Rng;
 use grower::Grower;
@@ -24,9 +24,9 @@ const AUTO_OFFSET: f64 = -0.5;
 
 /// Fits an isolation forest on the current rayon pool.
 ///
-/// `on_tree` hears the number of trees done after each one, on any thread, and may cancel. The
-/// result depends on rows, parameters and `seed` alone, not on the number of threads. A
-/// contamination other than `Auto` costs a score for every training row.
+/// `on_tree` hears the number of trees done and may cancel. The result depends on rows, parameters and
+/// `seed` alone, not on the number of threads. A contamination other than `Auto` costs a score for every
+/// training row.
 ///
 /// # Errors
 /// [`FitError`] for a table without rows or columns, or cancellation.
@@ -37,9 +37,11 @@ pub fn fit(
     on_tree: OnTree<'_>,
 ) -> Result<Ensemble, FitError> {
     check_shape(rows.n_rows(), rows.n_cols())?;
+    let progress = Progress::new(on_tree);
     let max_samples = params.max_samples.resolve(rows.n_rows());
     let grow = |grower: &mut Grower<'_>, tree: u32| grower.grow(&mut Rng::for_stream(seed, u64::from(tree)));
-    let trees = grow_trees(params.n_estimators, || Grower::new(rows, max_samples), grow, on_tree)?;
+    let new_scratch = || Grower::new(rows, max_samples, &progress);
+    let trees = grow_trees(params.n_estimators, new_scratch, grow, &progress)?;
     // A sample of one row has no path to compare with; c(2) = 1 keeps the score finite.
     let average_path_length = average_path_length(max_samples).max(1.0);
     let mut forest = Ensemble {
@@ -50,7 +52,9 @@ pub fn fit(
         trees,
     };
     if let Contamination::Fraction(fraction) = params.contamination {
-        let scores = Evaluator::new(&forest).expect("a grown forest is valid").predict(rows);
+        let evaluator = Evaluator::new(&forest).expect("a grown forest is valid");
+        let go_on = || on_tree(forest.trees.len());
+        let scores = evaluator.predict_while(rows, &go_on).ok_or(FitError::Cancelled)?;
         forest.link = Link::AnomalyScore { average_path_length, offset: quantile(scores, fraction) };
     }
     Ok(forest)

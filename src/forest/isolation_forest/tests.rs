@@ -1,4 +1,5 @@
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 
@@ -126,4 +127,31 @@ fn quantiles_are_linear_between_neighbours() {
     assert_eq!(quantile(values.clone(), 1.0 / 3.0), 2.0);
     assert!((quantile(values, 0.1) - 1.3).abs() < 1e-15);
     assert_eq!(quantile(vec![7.0], 0.3), 7.0);
+}
+
+#[test]
+fn scoring_for_the_contamination_can_be_cancelled() {
+    let rows = sample(20_000);
+    let contamination = Contamination::Fraction(0.1);
+    let params = IsolationForestParams { contamination, ..IsolationForestParams::default() };
+    let params = params.check().expect("parameters in range");
+    let after_the_last_tree = AtomicUsize::new(0);
+    let result = fit(&rows, &params, 0, &|done| {
+        let all_done = done == params.n_estimators as usize;
+        if all_done && after_the_last_tree.fetch_add(1, Ordering::Relaxed) == 1 {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    });
+    assert_eq!(result, Err(FitError::Cancelled));
+}
+
+#[test]
+fn a_tree_of_all_rows_can_be_cancelled() {
+    let rows = sample(300_000);
+    let max_samples = MaxSamples::Fraction(1.0);
+    let params = IsolationForestParams { n_estimators: 1, max_samples, ..IsolationForestParams::default() };
+    let stop = |done| if done == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+    assert_eq!(fit(&rows, &params.check().expect("in range"), 0, &stop), Err(FitError::Cancelled));
 }

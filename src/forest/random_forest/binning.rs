@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::super::fit::{FitError, Progress};
 use super::super::matrix::Matrix;
 use super::super::order::{from_order_key, order_key};
 
@@ -25,10 +26,10 @@ pub(super) struct BinnedColumn {
 }
 
 impl<'a> BinnedMatrix<'a> {
-    pub(super) fn new(values: &'a Matrix) -> Self {
-        let columns =
-            (0..values.n_cols()).into_par_iter().map(|j| BinnedColumn::new(values.column(j))).collect();
-        Self { values, columns }
+    pub(super) fn new(values: &'a Matrix, progress: &Progress<'_>) -> Result<Self, FitError> {
+        let bin = |j| progress.check().map(|()| BinnedColumn::new(values.column(j)));
+        let columns = (0..values.n_cols()).into_par_iter().map(bin).collect::<Result<_, _>>()?;
+        Ok(Self { values, columns })
     }
 
     pub(super) fn n_features(&self) -> usize {

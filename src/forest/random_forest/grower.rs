@@ -1,7 +1,7 @@
 //! One tree, grown node by node over a stack.
 
 use super::super::ensemble::Tree;
-use super::super::fit::Checked;
+use super::super::fit::{Checked, FitError, Meter, Progress};
 use super::super::rng::Rng;
 use super::super::routing::{self, goes_left};
 use super::binning::BinnedMatrix;
@@ -23,6 +23,7 @@ pub(super) struct Grower<'a> {
     right_samples: Vec<Sample>,
     /// All features in some order; a draw is a prefix.
     features: Vec<u32>,
+    meter: Meter<'a>,
 }
 
 /// A node whose samples stand in `start..end`, still a leaf.
@@ -40,6 +41,7 @@ impl<'a> Grower<'a> {
         binned: &'a BinnedMatrix<'a>,
         weights: ClassWeights,
         params: &'a Checked<RandomForestParams>,
+        progress: &'a Progress<'a>,
     ) -> Self {
         Self {
             binned,
@@ -50,6 +52,7 @@ impl<'a> Grower<'a> {
             samples: Vec::new(),
             right_samples: Vec::new(),
             features: Vec::new(),
+            meter: Meter::new(progress),
         }
     }
 
@@ -58,7 +61,7 @@ impl<'a> Grower<'a> {
         &mut self.samples
     }
 
-    pub(super) fn grow(&mut self, rng: &mut Rng) -> Tree {
+    pub(super) fn grow(&mut self, rng: &mut Rng) -> Result<Tree, FitError> {
         // Afresh for each tree: which trees a thread grew before must not matter.
         self.features.clear();
         self.features.extend(0..self.binned.n_features() as u32);
@@ -69,7 +72,7 @@ impl<'a> Grower<'a> {
         let node = self.push_leaf(&mut tree, counts);
         let mut pending = vec![Pending { node, depth: 0, start: 0, end: self.samples.len(), counts }];
         while let Some(parent) = pending.pop() {
-            let Some(split) = self.best_split(parent, rng) else { continue };
+            let Some(split) = self.best_split(parent, rng)? else { continue };
             let [left, right] = self.apply(&mut tree, parent, &split);
             if self.may_split(left.depth, left.counts) || self.may_split(right.depth, right.counts) {
                 let middle = self.partition(parent.start, parent.end, &split);
@@ -77,7 +80,7 @@ impl<'a> Grower<'a> {
                 pending.push(Pending { end: middle, ..left });
             }
         }
-        tree
+        Ok(tree)
     }
 
     /// Whether depth and classes leave anything to split.
@@ -86,12 +89,12 @@ impl<'a> Grower<'a> {
     }
 
     /// Looks at `max_features` random features, and at more while none can be split.
-    fn best_split(&mut self, node: Pending, rng: &mut Rng) -> Option<Split> {
+    fn best_split(&mut self, node: Pending, rng: &mut Rng) -> Result<Option<Split>, FitError> {
         let n_rows = node.end - node.start;
         let too_few = n_rows < self.params.min_samples_split as usize
             || n_rows < 2 * self.params.min_samples_leaf as usize;
         if too_few || !self.may_split(node.depth, node.counts) {
-            return None;
+            return Ok(None);
         }
         let samples = &self.samples[node.start..node.end];
         let n_features = self.features.len();
@@ -102,9 +105,10 @@ impl<'a> Grower<'a> {
             }
             let pick = drawn + rng.below((n_features - drawn) as u32) as usize;
             self.features.swap(drawn, pick);
+            self.meter.add(n_rows)?;
             best = self.splitter.improve(best, samples, node.counts, self.features[drawn] as usize);
         }
-        best
+        Ok(best)
     }
 
     /// Turns the parent from a leaf into an inner node; both children still own all its samples.

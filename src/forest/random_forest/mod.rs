@@ -24,7 +24,7 @@ pub mod params;
 mod split;
 
 use super::ensemble::{Combine, Ensemble, Link};
-use super::fit::{Checked, FitError, OnTree, check_shape, grow_trees};
+use super::fit::{Checked, FitError, OnTree, Progress, check_shape, grow_trees};
 use super::matrix::Matrix;
 use super::rng::Rng;
 use binning::BinnedMatrix;
@@ -35,8 +35,7 @@ pub use params::{ClassWeight, MaxFeatures, RandomForestParams};
 
 /// Fits a forest on the current rayon pool.
 ///
-/// `labels` holds 0 or 1 for each row. `on_tree` hears the number of trees done after each one, on
-/// any thread, and may cancel. The result depends on rows, parameters and `seed` alone, not on the
+/// `labels` holds 0 or 1 for each row. `on_tree` hears the number of trees done and may cancel. The result depends on rows, parameters and `seed` alone, not on the
 /// number of threads. Rows of one class only give a constant forest.
 ///
 /// # Errors
@@ -50,9 +49,10 @@ pub fn fit(
 ) -> Result<Ensemble, FitError> {
     check_shape(rows.n_rows(), rows.n_cols())?;
     check_labels(rows.n_rows(), labels)?;
-    let binned = BinnedMatrix::new(rows);
+    let progress = Progress::new(on_tree);
+    let binned = BinnedMatrix::new(rows, &progress)?;
     let class_weights = ClassWeights::new(params.class_weight, labels);
-    let new_scratch = || (Bootstrap::default(), Grower::new(&binned, class_weights, params));
+    let new_scratch = || (Bootstrap::default(), Grower::new(&binned, class_weights, params, &progress));
     let grow = |(bootstrap, grower): &mut (Bootstrap, Grower<'_>), tree: u32| {
         let mut rng = Rng::for_stream(seed, u64::from(tree));
         bootstrap.draw(labels, params.bootstrap, &mut rng, grower.samples_mut());
@@ -63,7 +63,7 @@ pub fn fit(
         combine: Combine::Mean,
         base_score: 0.0,
         link: Link::Identity,
-        trees: grow_trees(params.n_estimators, new_scratch, grow, on_tree)?,
+        trees: grow_trees(params.n_estimators, new_scratch, grow, &progress)?,
     })
 }
 

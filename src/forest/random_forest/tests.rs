@@ -1,4 +1,5 @@
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 use crate::forest::ensemble::Tree;
@@ -156,6 +157,25 @@ fn progress_is_told_and_cancels() {
         |n| move |done: usize| if done < n { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
     assert_eq!(fit(&rows, &labels, &params, 0, &stop_at(5)), Err(FitError::Cancelled));
     assert!(fit(&rows, &labels, &params, 0, &stop_at(101)).is_ok());
+}
+
+/// Before the first tree a break meets each column's binning, then the tree itself.
+#[test]
+fn a_single_large_tree_can_be_cancelled() {
+    let (rows, labels) = sample(200_000);
+    let params = checked(single_tree());
+    let attempt = |stop_at: usize| {
+        let asked = AtomicUsize::new(0);
+        let result = fit(&rows, &labels, &params, 0, &|done| {
+            let count = asked.fetch_add(1, Ordering::Relaxed) + 1;
+            assert_eq!(done, 0, "cancelled before the tree was done");
+            if count >= stop_at { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        assert_eq!(result, Err(FitError::Cancelled));
+    };
+    let n_columns = rows.n_cols();
+    attempt(1);
+    attempt(n_columns + 1);
 }
 
 #[test]

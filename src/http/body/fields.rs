@@ -1,6 +1,7 @@
 //! Checking the fields of a body one after the other, so that one answer names every fault, in
 //! the words of pydantic 2.5.
 
+use chrono::DateTime;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -11,6 +12,7 @@ use crate::{
     error::{FieldError, MAX_FAULTS, echo, echo_object},
     features::inline::Row,
     inference::VersionSelector,
+    jobs::{self, JobState},
     registry::{Alias, Position, State},
     training::SplitKind,
 };
@@ -28,6 +30,11 @@ impl Violation {
         Self { kind, msg: msg.into(), ctx: None }
     }
 
+    /// A rule of ours, in the way in which pydantic reports those of its users.
+    pub(in crate::http) fn own(problem: impl std::fmt::Display) -> Self {
+        Self::new("value_error", format!("Value error, {problem}"))
+    }
+
     fn with_ctx(mut self, ctx: Value) -> Self {
         self.ctx = Some(ctx);
         self
@@ -36,7 +43,7 @@ impl Violation {
     /// The error at a place of the request: `["path", "tenant_id"]`.
     pub(in crate::http) fn at(self, loc: &[&str], input: Value) -> FieldError {
         let loc = loc.iter().map(|&part| part.into()).collect();
-        FieldError { kind: self.kind, loc, msg: self.msg, input, ctx: self.ctx }
+        FieldError { kind: self.kind.into(), loc, msg: self.msg, input, ctx: self.ctx }
     }
 }
 
@@ -134,6 +141,17 @@ impl Fields {
         (self.errors.len() == errors_before).then_some(rows)
     }
 
+    /// Notes what is wrong with a field beside others.
+    pub(in crate::http) fn fault(&mut self, name: &'static str, violation: Violation) {
+        let input = self.object.get(name).map(echo).unwrap_or_default();
+        self.errors.push(violation.at(&["body", name], input));
+    }
+
+    /// Whether a field is there and not null.
+    pub(in crate::http) fn has(&self, name: &str) -> bool {
+        self.object.get(name).is_some_and(|value| !value.is_null())
+    }
+
     /// Notes that a field must not be there.
     pub(in crate::http) fn refuse(&mut self, name: &'static str, msg: &str) {
         let input = self.object.get(name).map(echo).unwrap_or_default();
@@ -178,7 +196,7 @@ pub(in crate::http) fn version(value: &Value) -> Parsed<VersionSelector> {
 /// A name for a version.
 pub(in crate::http) fn alias(value: &Value) -> Parsed<Alias> {
     let alias = value.as_str().and_then(Alias::parse);
-    alias.ok_or_else(|| Violation::new("value_error", format!("Value error, an alias is {}", Alias::RULE)))
+    alias.ok_or_else(|| Violation::own(format_args!("an alias is {}", Alias::RULE)))
 }
 
 /// State of a version.
@@ -211,8 +229,29 @@ pub(in crate::http) fn position(value: &Value) -> Parsed<Position> {
         let (model_type, version) = value.as_str()?.rsplit_once('.')?;
         Some(Position { model_type: ModelType::parse(model_type)?, version: version.parse().ok()? })
     };
-    let msg = "Value error, a cursor is the next_cursor of an answer";
-    parse().ok_or_else(|| Violation::new("value_error", msg))
+    parse().ok_or_else(not_a_cursor)
+}
+
+/// State of a job.
+pub(in crate::http) fn job_state(value: &Value) -> Parsed<JobState> {
+    let known = value.as_str().and_then(JobState::parse);
+    known.ok_or_else(|| literal_error(&JobState::ALL.map(JobState::name)))
+}
+
+/// Where a page of jobs begins, as the one before said: microseconds since 1970, and an id.
+pub(in crate::http) fn job_position(value: &Value) -> Parsed<jobs::Position> {
+    let parse = || {
+        let (micros, id) = value.as_str()?.split_once('.')?;
+        // Postgres knows no time long before.
+        let micros = micros.parse().ok().filter(|&micros: &i64| micros >= 0)?;
+        let created_at = DateTime::from_timestamp_micros(micros)?;
+        Some(jobs::Position { created_at, id: Uuid::try_parse(id).ok()? })
+    };
+    parse().ok_or_else(not_a_cursor)
+}
+
+fn not_a_cursor() -> Violation {
+    Violation::own("a cursor is the next_cursor of an answer")
 }
 
 /// How rows are held out.
@@ -222,7 +261,8 @@ pub(in crate::http) fn split(value: &Value) -> Parsed<SplitKind> {
     known.ok_or_else(|| literal_error(&kinds.map(SplitKind::name)))
 }
 
-fn literal_error(names: &[&str]) -> Violation {
+/// None of the names.
+pub(in crate::http) fn literal_error(names: &[&str]) -> Violation {
     let quoted: Vec<_> = names.iter().map(|name| format!("'{name}'")).collect();
     let expected = match quoted.split_last() {
         Some((last, [])) => last.clone(),
@@ -272,6 +312,50 @@ pub(in crate::http) fn unsigned(value: &Value) -> Parsed<u64> {
         ),
         Some(_) | None => Violation::new("int_type", "Input should be a valid integer"),
     })
+}
+
+/// How soon, among the tenant's own jobs: a whole number, -10 to 10.
+pub(in crate::http) fn priority(value: &Value) -> Parsed<i16> {
+    const MOST: i64 = 10;
+    match value.as_i64() {
+        Some(number) if number < -MOST => {
+            Err(Violation::new("greater_than_equal", "Input should be greater than or equal to -10")
+                .with_ctx(json!({ "ge": -MOST })))
+        }
+        Some(number) if number <= MOST => Ok(number as i16),
+        None if value.as_f64().is_some_and(|number| number.fract() != 0.0) => Err(Violation::new(
+            "int_from_float",
+            "Input should be a valid integer, got a number with a fractional part",
+        )),
+        None if !value.is_u64() => Err(Violation::new("int_type", "Input should be a valid integer")),
+        Some(_) | None => Err(Violation::new("less_than_equal", "Input should be less than or equal to 10")
+            .with_ctx(json!({ "le": MOST }))),
+    }
+}
+
+/// True or false.
+pub(in crate::http) fn boolean(value: &Value) -> Parsed<bool> {
+    value.as_bool().ok_or_else(|| Violation::new("bool_type", "Input should be a valid boolean"))
+}
+
+/// A name for a request: 1 to 255 printable characters of ASCII.
+pub(in crate::http) fn idempotency_key(value: &Value) -> Parsed<String> {
+    const LONGEST: usize = 255;
+    const PATTERN: &str = "^[ -~]+$";
+    let key = value.as_str().unwrap_or_default();
+    if key.is_empty() {
+        let msg = "String should have at least 1 character";
+        return Err(Violation::new("string_too_short", msg).with_ctx(json!({ "min_length": 1 })));
+    }
+    if key.chars().count() > LONGEST {
+        let msg = format!("String should have at most {LONGEST} characters");
+        return Err(Violation::new("string_too_long", msg).with_ctx(json!({ "max_length": LONGEST })));
+    }
+    if !key.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        let msg = format!("String should match pattern '{PATTERN}'");
+        return Err(Violation::new("string_pattern_mismatch", msg).with_ctx(json!({ "pattern": PATTERN })));
+    }
+    Ok(key.to_owned())
 }
 
 /// A share of the rows, 0 to 0.5: a number, or the text of one.
@@ -354,8 +438,49 @@ mod tests {
         ] {
             assert_eq!(kind(unsigned(&value)), rule, "{value}");
         }
+        for (value, rule) in [
+            (json!(-10), ""),
+            (json!(10), ""),
+            (json!(-11), "greater_than_equal"),
+            (json!(i64::MIN), "greater_than_equal"),
+            (json!(11), "less_than_equal"),
+            (json!(u64::MAX), "less_than_equal"),
+            (json!(0.5), "int_from_float"),
+            (json!(1e300), "int_type"),
+            (json!("1"), "int_type"),
+        ] {
+            assert_eq!(kind(priority(&value)), rule, "{value}");
+        }
+        assert_eq!([json!(true), json!(1)].map(|value| kind(boolean(&value))), ["", "bool_type"]);
         assert_eq!(kind(split(&json!("tiem"))), "literal_error");
         assert_eq!(kind(split(&json!("time"))), "");
+    }
+
+    #[test]
+    fn a_key_is_printable_and_of_some_length() {
+        for (key, rule) in [
+            ("a", ""),
+            (" ~", ""),
+            (&"k".repeat(255), ""),
+            (&"k".repeat(256), "string_too_long"),
+            ("", "string_too_short"),
+            ("a\tb", "string_pattern_mismatch"),
+            ("\u{7f}", "string_pattern_mismatch"),
+            ("\u{fffd}", "string_pattern_mismatch"),
+        ] {
+            assert_eq!(kind(idempotency_key(&json!(key))), rule, "{key:?}");
+        }
+    }
+
+    #[test]
+    fn a_cursor_names_a_time_and_a_job() {
+        let id = Uuid::from_u128(7);
+        let position = job_position(&json!(format!("1795357702000005.{id}"))).expect("a cursor");
+        assert_eq!((position.created_at.timestamp_micros(), position.id), (1_795_357_702_000_005, id));
+        for bad in ["", "x", "1.x", &format!("-1.{id}"), &format!("{}.{id}", i64::MAX), &format!("1.2.{id}")]
+        {
+            assert_eq!(kind(job_position(&json!(bad))), "value_error", "{bad:?}");
+        }
     }
 
     #[test]
@@ -374,15 +499,20 @@ mod tests {
             let mut fields = Fields::new(object);
             let rows = fields.rows("data", 3);
             fields.finish(|| Some(rows)).map_err(|error| match error {
-                Error::Invalid(errors) => errors.iter().map(|e| (e.kind, json!(e.loc))).collect::<Vec<_>>(),
+                Error::Invalid(errors) => {
+                    errors.iter().map(|e| (e.kind.to_string(), json!(e.loc))).collect::<Vec<_>>()
+                }
                 other => panic!("{other}"),
             })
         };
         assert_eq!(rows(json!(null)), Ok(None));
         assert_eq!(rows(json!([{}, {}])).map(|rows| rows.map(|rows| rows.len())), Ok(Some(2)));
-        assert_eq!(rows(json!({})), Err(vec![("list_type", json!(["body", "data"]))]));
-        assert_eq!(rows(json!([{}, 1, {}])), Err(vec![("dict_type", json!(["body", "data", 1]))]));
-        assert_eq!(rows(json!([{}, {}, {}, {}])), Err(vec![("too_long", json!(["body", "data"]))]));
+        assert_eq!(rows(json!({})), Err(vec![("list_type".to_owned(), json!(["body", "data"]))]));
+        assert_eq!(rows(json!([{}, 1, {}])), Err(vec![("dict_type".to_owned(), json!(["body", "data", 1]))]));
+        assert_eq!(
+            rows(json!([{}, {}, {}, {}])),
+            Err(vec![("too_long".to_owned(), json!(["body", "data"]))])
+        );
     }
 
     #[test]
@@ -391,6 +521,6 @@ mod tests {
         let mut fields = Fields::new(object);
         let found = fields.required("tenant_id", uuid);
         let Err(Error::Invalid(errors)) = fields.finish(|| found) else { panic!("must be refused") };
-        assert_eq!((errors[0].kind, &errors[0].input), ("missing", &json!({"x": 1})));
+        assert_eq!((&*errors[0].kind, &errors[0].input), ("missing", &json!({"x": 1})));
     }
 }

@@ -2,6 +2,7 @@
 
 pub(super) mod docs;
 pub(super) mod health;
+pub(super) mod jobs;
 pub(super) mod live;
 pub(super) mod me;
 pub(super) mod ml_health;

@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn both_faults_are_named_in_the_path() {
         let Err(Error::Invalid(errors)) = parse("x".into(), "y".into()) else { panic!("must be refused") };
-        let found: Vec<_> = errors.iter().map(|error| (error.kind, error.loc[1].clone())).collect();
+        let found: Vec<_> = errors.iter().map(|error| (&*error.kind, error.loc[1].clone())).collect();
         assert_eq!(found, [("uuid_parsing", "tenant_id".into()), ("literal_error", "model_type".into())]);
     }
 }

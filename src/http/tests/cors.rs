@@ -45,6 +45,16 @@ async fn a_preflight_is_answered_whatever_the_path() {
 }
 
 #[tokio::test]
+async fn a_page_may_send_what_jobs_need() {
+    let asked = ("access-control-request-headers", "authorization, last-event-id,Prefer");
+    let headers = [("origin", LOCAL), ("access-control-request-method", "GET"), asked];
+    let answer = ask(production(), "OPTIONS /api/ml/jobs", &headers).await;
+    let allowed: Vec<_> = answer.headers.get_all("access-control-allow-headers").into_iter().collect();
+    assert_eq!((answer.status, allowed.len()), (200, 2));
+    assert_eq!(allowed[1], "Idempotency-Key, Last-Event-ID, Prefer");
+}
+
+#[tokio::test]
 async fn answers_say_who_may_read_them() {
     let cookie = ("cookie", "a=b");
     for (config, origin, with_cookie, allowed, vary) in [

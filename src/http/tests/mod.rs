@@ -12,6 +12,7 @@ use axum::{Router, body::Body, response::Response};
 use http::{HeaderMap, Request};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::{AppState, HttpConfig, Services, router};
@@ -46,8 +47,9 @@ fn state(http: HttpConfig) -> AppState {
     let database = Database::new(&config.postgres.service(), &pool);
     let prometheus = PrometheusBuilder::new().build_recorder().handle();
     let outbox = app::outbox(&config, &database).expect("builds");
-    let services =
-        app::services(&config, &database, None, outbox, Arc::default(), prometheus).expect("builds");
+    let (readiness, leaving) = (Arc::default(), CancellationToken::new());
+    let parts = app::Parts { database, graph: None, outbox, readiness, prometheus, leaving };
+    let (services, _) = app::assemble(config, parts).expect("builds");
     AppState::new(Services { config: http, tokens: tokens(), ..services })
 }
 

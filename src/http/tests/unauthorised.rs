@@ -12,6 +12,7 @@ fn path(pattern: &str) -> String {
         .replace("{model_type}", "cost_forecasting")
         .replace("{version}", "v1.0")
         .replace("{alias}", "blue")
+        .replace("{job_id}", TENANT)
         .replace("{file}", "swagger-ui.css")
 }
 
@@ -115,6 +116,27 @@ async fn another_tenant_is_refused_after_the_schema() {
     assert_eq!((answer.status, &answer.detail()[0]["loc"]), (422, &json!(["path", "model_type"])));
 }
 
+/// On every route that wants a token, before anything is read of the request.
+#[tokio::test]
+async fn a_service_of_one_tenant_lets_no_other_in() {
+    let only = crate::auth::TenantId::from_claim(TENANT);
+    let bound = HttpConfig { single_tenant: only, ..development() };
+    let mismatch = json!("Tenant ID in request does not match authenticated tenant");
+    for route in table(&development()).filter(|route| route.access == Access::Token) {
+        for method in route.methods {
+            let line = format!("{method} {}", path(route.path));
+            for tenant in ["bbbbbbbb-bbbb-bbbb-bbbb-bbbbbbbbbbbb", "test-tenant-456", ""] {
+                let other = bearer_of(tenant);
+                let answer =
+                    send_to(router(state(bound.clone())), &line, &[("authorization", &other)], "{bad").await;
+                assert_eq!((answer.status, answer.detail()), (403, mismatch.clone()), "{line} {tenant:?}");
+            }
+        }
+    }
+    let own = send_to(router(state(bound)), "GET /me", &[("authorization", &bearer())], "").await;
+    assert_eq!(own.status, 200);
+}
+
 #[tokio::test]
 async fn the_handler_runs_in_the_scope_of_the_token() {
     use axum::{middleware::from_fn_with_state, routing::get};
@@ -153,15 +175,25 @@ async fn changes_to_versions_are_for_administrators() {
             );
         }
     }
-    assert_eq!(changes, 4, "an alias set or taken away, a rollback, a deprecation");
+    assert_eq!(
+        changes, 6,
+        "an alias set or taken away, a rollback, a deprecation, a schedule set or taken away"
+    );
 }
 
 #[tokio::test]
 async fn a_token_without_a_tenant_has_no_models() {
     let nobody = bearer_of("test-tenant-456");
-    for line in
-        ["GET /api/ml/models", "GET /api/ml/models/roi_prediction/versions", "POST /api/ml/models/x/rollback"]
-    {
+    for line in [
+        "GET /api/ml/models",
+        "GET /api/ml/models/roi_prediction/versions",
+        "POST /api/ml/models/x/rollback",
+        "GET /api/ml/schedules",
+        "GET /api/ml/jobs",
+        "GET /api/ml/jobs/x",
+        "DELETE /api/ml/jobs/x",
+        "GET /api/ml/jobs/x/events",
+    ] {
         let answer = send(line, &[("authorization", &nobody)]).await;
         assert_eq!((answer.status, answer.detail()), (403, json!("The token names no tenant")), "{line}");
     }
@@ -181,6 +213,7 @@ async fn an_administrator_is_told_from_a_user() {
             email: "".into(),
             role: "".into(),
             roles: roles.iter().map(|&role| role.to_owned()).collect(),
+            expires_at: 4e9,
         };
         let (mut parts, ()) = Request::builder().extension(caller).body(()).expect("a request").into_parts();
         Admin::from_request_parts(&mut parts, &()).await

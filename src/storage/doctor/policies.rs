@@ -129,7 +129,9 @@ impl Policy {
     /// Whether it opens a queue to its worker, and nothing to anybody else.
     fn opens_queue(&self, expression: &str) -> bool {
         let is_of = |worker: Worker| {
-            self.table_name == format!("public.{}", worker.table()) && is_of_worker(expression, worker)
+            let mut tables = worker.tables().iter();
+            tables.any(|table| self.table_name == format!("public.{table}"))
+                && is_of_worker(expression, worker)
         };
         self.to_service_alone && Worker::ALL.into_iter().any(is_of)
     }

@@ -1,4 +1,4 @@
-//! Files of a run. The run's `artifact_uri` decides how they are uploaded.
+//! Files of a run, by way of the server's proxy.
 
 use bytes::Bytes;
 use reqwest::Method;
@@ -7,9 +7,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::TrackingError;
-use super::limits::{self, AJAX_UPLOAD_BYTES};
 use super::wire::RunInfo;
-use super::{Client, Repeat, excerpt};
+use super::{Client, Repeat, excerpt, limits};
 
 /// One file of a run.
 #[derive(Clone, PartialEq, Eq)]
@@ -33,28 +32,23 @@ impl ArtifactFile {
     }
 }
 
-/// How a file reaches a run's folder.
-#[derive(Debug, PartialEq, Eq)]
-enum Route {
-    /// PUT to the server's proxy, below this encoded path.
-    Proxy(String),
-    /// The folder is the server's own: only the web page's upload writes there, and Python users
-    /// elsewhere cannot load from it.
-    ServerFolder,
+/// Where the server's proxy takes a run's files: an encoded path.
+///
+/// A folder of the server itself would take them too, from its web page's upload: up to 10 MiB each, and no
+/// Python elsewhere could load them from there.
+fn proxied(artifact_uri: &str) -> Result<String, TrackingError> {
+    let path = artifact_uri.strip_prefix("mlflow-artifacts:");
+    let path = path.map(|path| path.strip_prefix("///").or_else(|| path.strip_prefix('/')).unwrap_or(path));
+    match path {
+        // `mlflow-artifacts://host/...` names another server.
+        Some(path) if !path.starts_with('/') => limits::url_path(path),
+        _ => Err(TrackingError::UnsupportedArtifactStore { uri: artifact_uri.to_owned() }),
+    }
 }
 
-fn route(artifact_uri: &str) -> Result<Route, TrackingError> {
-    let unsupported = || TrackingError::UnsupportedArtifactStore { uri: artifact_uri.to_owned() };
-    if let Some(path) = artifact_uri.strip_prefix("mlflow-artifacts:") {
-        // `mlflow-artifacts://host/...` names another server.
-        let path = path.strip_prefix("///").or_else(|| path.strip_prefix('/')).unwrap_or(path);
-        if path.starts_with('/') {
-            return Err(unsupported());
-        }
-        return limits::url_path(path).map(Route::Proxy);
-    }
-    let local = artifact_uri.starts_with('/') || artifact_uri.starts_with("file:");
-    if local { Ok(Route::ServerFolder) } else { Err(unsupported()) }
+/// Whether the server's proxy takes files for that place.
+pub(super) fn is_proxied(artifact_uri: &str) -> bool {
+    proxied(artifact_uri).is_ok()
 }
 
 #[derive(Debug, Deserialize)]
@@ -72,31 +66,16 @@ struct Listed {
 }
 
 impl Client {
-    /// Writes or overwrites one file of the run.
+    /// Writes or overwrites one file of the run, of any size.
     ///
     /// # Errors
-    /// [`TrackingError::ArtifactTooLarge`] over 10 MiB where the run's folder is the server's own;
-    /// [`TrackingError::UnsupportedArtifactStore`] for object stores without a proxy.
+    /// [`TrackingError::UnsupportedArtifactStore`] where the server has no proxy before the run's files.
     pub async fn upload(&self, run: &RunInfo, file: &ArtifactFile) -> Result<(), TrackingError> {
-        let path = limits::url_path(&file.path)?;
-        let (method, url, query) = match route(&run.artifact_uri)? {
-            Route::Proxy(folder) => {
-                (Method::PUT, format!("api/2.0/mlflow-artifacts/artifacts/{folder}/{path}"), None)
-            }
-            Route::ServerFolder if file.bytes.len() > AJAX_UPLOAD_BYTES => {
-                return Err(TrackingError::ArtifactTooLarge {
-                    path: file.path.clone(),
-                    bytes: file.bytes.len(),
-                });
-            }
-            Route::ServerFolder => {
-                let query = [("run_uuid", run.run_id.as_str()), ("path", file.path.as_str())];
-                (Method::POST, "ajax-api/2.0/mlflow/upload-artifact".to_owned(), Some(query))
-            }
-        };
+        let (folder, path) = (proxied(&run.artifact_uri)?, limits::url_path(&file.path)?);
+        let url = format!("api/2.0/mlflow-artifacts/artifacts/{folder}/{path}");
         let request = || {
-            let request = self.request(method.clone(), &url).header(CONTENT_TYPE, "application/octet-stream");
-            request.query(query.as_ref().map_or(&[][..], |query| query)).body(file.bytes.clone())
+            let request = self.request(Method::PUT, &url).header(CONTENT_TYPE, "application/octet-stream");
+            request.body(file.bytes.clone())
         };
         // Nothing (3.x) or an object (2.x); a page is a proxy's.
         let read = |body: &[u8]| {
@@ -109,14 +88,6 @@ impl Client {
         self.send("upload artifact", Repeat::Idempotent, request, read).await
     }
 
-    /// Paths of the files and folders directly below `folder` of the run.
-    ///
-    /// # Errors
-    /// As every call.
-    pub async fn list_artifacts(&self, run_id: &str, folder: &str) -> Result<Vec<String>, TrackingError> {
-        Ok(self.listing(run_id, folder).await?.files.into_iter().map(|file| file.path).collect())
-    }
-
     /// Paths and sizes of the files directly below `folder` of the run; `""` is the run itself.
     ///
     /// # Errors
@@ -126,12 +97,9 @@ impl Client {
         run_id: &str,
         folder: &str,
     ) -> Result<Vec<(String, u64)>, TrackingError> {
-        let files = self.listing(run_id, folder).await?.files;
+        let query = [("run_id", run_id), ("path", folder)];
+        let Listing { files } = self.get("artifacts/list", &query).await?;
         Ok(files.into_iter().filter_map(|file| Some((file.path, file.file_size?))).collect())
-    }
-
-    async fn listing(&self, run_id: &str, folder: &str) -> Result<Listing, TrackingError> {
-        self.get("artifacts/list", &[("run_id", run_id), ("path", folder)]).await
     }
 }
 
@@ -141,13 +109,13 @@ mod tests {
 
     #[test]
     fn the_scheme_decides() {
-        let proxied = |path: &str| Ok::<_, ()>(Route::Proxy(path.to_owned()));
-        let of = |uri| route(uri).map_err(|_| ());
-        assert_eq!(of("mlflow-artifacts:/a/b c/artifacts"), proxied("a/b%20c/artifacts"));
-        assert_eq!(of("mlflow-artifacts:///a"), proxied("a"));
-        assert_eq!(of("mlflow-artifacts://host:5000/a"), Err(()));
-        assert_eq!(of("/srv/mlruns/1"), Ok(Route::ServerFolder));
-        assert_eq!(of("file:///srv/mlruns/1"), Ok(Route::ServerFolder));
-        assert_eq!(of("s3://bucket/1"), Err(()));
+        let of = |uri| proxied(uri).ok();
+        assert_eq!(of("mlflow-artifacts:/a/b c/artifacts").as_deref(), Some("a/b%20c/artifacts"));
+        assert_eq!(of("mlflow-artifacts:///a").as_deref(), Some("a"));
+        for other in
+            ["mlflow-artifacts://host:5000/a", "/srv/mlruns/1", "file:///srv/mlruns/1", "s3://bucket/1"]
+        {
+            assert_eq!(of(other), None, "{other}");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Experiments: found, created or restored by name.
+//! Experiments: found, created or restored by name, and listed.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,19 +6,29 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::json;
 
 use super::super::TrackingError;
-use super::wire::{Done, ExperimentCreated, ExperimentFound, Pair};
+use super::artifacts::is_proxied;
+use super::runs::quotable;
+use super::wire::{Done, Experiment, ExperimentCreated, ExperimentFound, ExperimentsFound, Pair};
 use super::{Client, Repeat};
+
+/// Most experiments that one page of a search holds.
+const PAGE: usize = 1000;
+
+/// The experiment that takes the runs of one whose files would go where we cannot write, below its name.
+const PROXIED: &str = "proxied";
 
 /// Id of an active experiment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExperimentId(pub(super) String);
 
-/// Ids by name; a name is dropped when its id turns out to be gone.
+/// Ids by workspace and name; a name is dropped when its id turns out to be gone.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Cache(Arc<Mutex<HashMap<String, ExperimentId>>>);
+pub(super) struct Cache(Arc<Mutex<HashMap<Key, ExperimentId>>>);
+
+type Key = (Option<String>, String);
 
 impl Cache {
-    fn with<T>(&self, f: impl FnOnce(&mut HashMap<String, ExperimentId>) -> T) -> T {
+    fn with<T>(&self, f: impl FnOnce(&mut HashMap<Key, ExperimentId>) -> T) -> T {
         f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -28,12 +38,14 @@ impl Client {
     /// created with `tags` and an artifact location that the server proxies.
     ///
     /// Without that location a default server keeps a run's files in a folder of its own, answers
-    /// an upload with 200 and shows nothing.
+    /// an upload with 200 and shows nothing. An experiment that has such a place (nothing can change it)
+    /// has one beside it, `<name>/proxied`.
     ///
     /// # Errors
     /// [`TrackingError::Invalid`] for an empty name or one over 500 characters.
     pub async fn experiment(&self, name: &str, tags: &[Pair]) -> Result<ExperimentId, TrackingError> {
-        if let Some(id) = self.experiments.with(|ids| ids.get(name).cloned()) {
+        let key = (self.workspace.clone(), name.to_owned());
+        if let Some(id) = self.experiments.with(|ids| ids.get(&key).cloned()) {
             return Ok(id);
         }
         if name.is_empty() || name.chars().count() > 500 {
@@ -41,25 +53,67 @@ impl Client {
             return Err(TrackingError::Invalid { what: "experiment name", value: name.to_owned(), rule });
         }
         let id = match self.find_experiment(name).await? {
-            Some(id) => id,
+            Some(found) if self.keeps_files_elsewhere(&found) => self.experiment_beside(name, tags).await?,
+            Some(found) => self.restored(found).await?,
             None => self.create_experiment(name, tags).await?,
         };
-        self.experiments.with(|ids| ids.insert(name.to_owned(), id.clone()));
+        self.experiments.with(|ids| ids.insert(key, id.clone()));
         Ok(id)
+    }
+
+    /// Whether its files go where we cannot write. Within a workspace no experiment has a place of its own
+    /// choice: one beside it would be no better.
+    fn keeps_files_elsewhere(&self, experiment: &Experiment) -> bool {
+        let place = experiment.artifact_location.as_deref();
+        self.workspace.is_none() && place.is_some_and(|place| !is_proxied(place))
+    }
+
+    async fn experiment_beside(&self, name: &str, tags: &[Pair]) -> Result<ExperimentId, TrackingError> {
+        let beside = format!("{name}/{PROXIED}");
+        tracing::info!(experiment = name, beside, "runs go to an experiment beside, whose files are proxied");
+        match self.find_experiment(&beside).await? {
+            Some(found) => self.restored(found).await,
+            None => self.create_experiment(&beside, tags).await,
+        }
     }
 
     /// Drops the cached id, after a call said that the experiment is gone.
     pub fn forget_experiment(&self, name: &str) {
-        self.experiments.with(|ids| ids.remove(name));
+        self.experiments.with(|ids| ids.remove(&(self.workspace.clone(), name.to_owned())));
     }
 
-    async fn find_experiment(&self, name: &str) -> Result<Option<ExperimentId>, TrackingError> {
-        let found = self.get("experiments/get-by-name", &[("experiment_name", name)]).await;
-        let ExperimentFound { experiment } = match found {
-            Err(error) if error.is_missing() => return Ok(None),
-            other => other?,
-        };
-        let id = experiment.experiment_id;
+    /// Ids of the active experiments whose names begin so, one page after the other; `page` is what the page
+    /// before ended with.
+    ///
+    /// # Errors
+    /// [`TrackingError::Invalid`] for a text with a quote.
+    pub async fn experiments_below(
+        &self,
+        prefix: &str,
+        page: Option<&str>,
+    ) -> Result<(Vec<ExperimentId>, Option<String>), TrackingError> {
+        quotable("experiment name", prefix)?;
+        let filter = format!("name LIKE '{prefix}%'");
+        let mut body = json!({"filter": filter, "max_results": PAGE});
+        if let Some(page) = page {
+            body["page_token"] = json!(page);
+        }
+        let found: ExperimentsFound = self.post("experiments/search", Repeat::Idempotent, &body).await?;
+        // To LIKE, `_` is any character, and a capital is a small letter.
+        let ours = found.experiments.into_iter().filter(|experiment| experiment.name.starts_with(prefix));
+        let ids = ours.map(|experiment| ExperimentId(experiment.experiment_id)).collect();
+        Ok((ids, found.next_page_token.filter(|token| !token.is_empty())))
+    }
+
+    async fn find_experiment(&self, name: &str) -> Result<Option<Experiment>, TrackingError> {
+        match self.get("experiments/get-by-name", &[("experiment_name", name)]).await {
+            Err(error) if error.is_missing() => Ok(None),
+            found => found.map(|ExperimentFound { experiment }| Some(experiment)),
+        }
+    }
+
+    async fn restored(&self, experiment: Experiment) -> Result<ExperimentId, TrackingError> {
+        let (id, name) = (experiment.experiment_id, experiment.name);
         if experiment.lifecycle_stage == "deleted" {
             let restored: Result<Done, _> =
                 self.post("experiments/restore", Repeat::Idempotent, &json!({"experiment_id": id})).await;
@@ -68,15 +122,27 @@ impl Client {
                 _ => tracing::info!(experiment = name, "restored a deleted MLflow experiment"),
             }
         }
-        Ok(Some(ExperimentId(id)))
+        Ok(ExperimentId(id))
     }
 
     async fn create_experiment(&self, name: &str, tags: &[Pair]) -> Result<ExperimentId, TrackingError> {
-        let body = json!({"name": name, "artifact_location": artifact_location(name), "tags": tags});
         // The name is unique: a repetition cannot make a second one.
-        match self.post("experiments/create", Repeat::Idempotent, &body).await {
+        let create =
+            async |body| self.post::<ExperimentCreated>("experiments/create", Repeat::Idempotent, body).await;
+        let body = json!({"name": name, "artifact_location": artifact_location(name), "tags": tags});
+        let created = match create(&body).await {
+            // A server with workspaces says itself where their files go.
+            Err(error) if error.refuses_artifact_location() => {
+                create(&json!({"name": name, "tags": tags})).await
+            }
+            created => created,
+        };
+        match created {
             Ok(ExperimentCreated { experiment_id }) => Ok(ExperimentId(experiment_id)),
-            Err(error) if error.already_exists() => self.find_experiment(name).await?.ok_or(error),
+            Err(error) if error.already_exists() => match self.find_experiment(name).await? {
+                Some(found) => self.restored(found).await,
+                None => Err(error),
+            },
             Err(error) => Err(error),
         }
     }

@@ -12,8 +12,6 @@ pub(super) const PARAM_CHARS: usize = 6000;
 pub(super) const TAG_CHARS: usize = 5000;
 /// Longest schema of a data set that 2.x takes (3.x: 1,048,575).
 pub(super) const DATASET_SCHEMA_BYTES: usize = 65_535;
-/// Largest file of the upload into a server-side folder.
-pub(super) const AJAX_UPLOAD_BYTES: usize = 10 << 20;
 const KEY_CHARS: usize = 250;
 
 /// The first `max` characters.
@@ -60,6 +58,21 @@ pub(super) fn model_name(name: &str) -> Result<&str, TrackingError> {
     } else {
         let rule = "1 to 250 of A-Z a-z 0-9 _ . -";
         Err(TrackingError::Invalid { what: "model name", value: name.to_owned(), rule })
+    }
+}
+
+/// A workspace's name, checked for the same reason.
+pub(super) fn workspace_name(name: &str) -> Result<&str, TrackingError> {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let fits = (2..=63).contains(&name.len())
+        && name.bytes().all(|b| plain(b) || b == b'-')
+        && !name.starts_with('-')
+        && !name.ends_with('-');
+    if fits {
+        Ok(name)
+    } else {
+        let rule = "2 to 63 of a-z 0-9 -, no hyphen at the ends";
+        Err(TrackingError::Invalid { what: "workspace name", value: name.to_owned(), rule })
     }
 }
 
@@ -122,6 +135,16 @@ mod tests {
         assert_eq!(url_path("plots/a+b c%.png").expect("fits"), "plots/a%2Bb%20c%25.png");
         for bad in ["../x", "a//b", "a/./b", "/a", "a/"] {
             assert!(url_path(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn workspace_names_are_refused_not_repaired() {
+        for good in ["ab", "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa", "0--1"] {
+            assert!(workspace_name(good).is_ok(), "{good:?}");
+        }
+        for bad in ["", "a", "A1", "-a", "a-", "a_b", "a/b", "ab\n", "ä1", &"a".repeat(64)] {
+            assert!(workspace_name(bad).is_err(), "{bad:?}");
         }
     }
 

@@ -6,6 +6,7 @@ mod limits;
 mod models;
 mod runs;
 mod wire;
+mod workspaces;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -22,7 +23,9 @@ pub use artifacts::ArtifactFile;
 pub use experiments::ExperimentId;
 pub use runs::{NewRun, RunValues};
 pub(super) use wire::f64_or_text;
-pub use wire::{Dataset, DatasetColumn, Metric, ModelVersion, Pair, Run, RunInfo, RunStatus};
+pub use wire::{
+    Dataset, DatasetColumn, Metric, ModelAlias, ModelVersion, Pair, RegisteredModel, Run, RunInfo, RunStatus,
+};
 
 /// Where MLflow is and how it is spoken to.
 #[derive(Clone)]
@@ -117,11 +120,13 @@ impl RetryPolicy {
     }
 }
 
-/// A connection to one MLflow server; clones share its connections and experiment ids.
+/// A connection to one MLflow server, or to one workspace of it; clones share connections and experiment ids.
 #[derive(Debug, Clone)]
 pub struct Client {
     http: reqwest::Client,
     config: ClientConfig,
+    /// Where all calls go; `None`: the server's default, or an MLflow without workspaces.
+    workspace: Option<String>,
     experiments: experiments::Cache,
 }
 
@@ -159,7 +164,7 @@ impl Client {
             .user_agent(concat!("binah-ml/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|source| TrackingError::Unreachable { call: "set up", source })?;
-        Ok(Self { http, config, experiments: experiments::Cache::default() })
+        Ok(Self { http, config, workspace: None, experiments: experiments::Cache::default() })
     }
 
     /// Whether the server is up and lets us in: host name check, authentication and database
@@ -232,6 +237,9 @@ impl Client {
         if let Some(host) = &config.host_header {
             request = request.header(HOST, host);
         }
+        if let Some(workspace) = &self.workspace {
+            request = request.header(workspaces::HEADER, workspace);
+        }
         match (&config.token, &config.username) {
             (Some(token), _) => request.bearer_auth(token.expose_secret()),
             (None, Some(user)) => {
@@ -262,6 +270,10 @@ impl Client {
         }
         let parsed: wire::ErrorBody = serde_json::from_slice(body).unwrap_or_default();
         let message = parsed.message.unwrap_or_else(|| excerpt(body));
+        // 503 in plain words from the pages about workspaces, 500 wherever the header is.
+        if message.contains("without workspaces support") || message.contains("workspaces are not enabled") {
+            return TrackingError::NoWorkspaces;
+        }
         TrackingError::Refused { call, status: status.as_u16(), code: parsed.error_code, message }
     }
 }

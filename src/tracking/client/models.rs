@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::super::TrackingError;
 use super::runs::quotable;
-use super::wire::{Done, ModelAlias, ModelFound, ModelVersion, Pair, VersionCreated, VersionsFound};
+use super::wire::{Done, ModelFound, ModelVersion, Pair, RegisteredModel, VersionCreated, VersionsFound};
 use super::{Client, Repeat, limits};
 
 impl Client {
@@ -76,13 +76,13 @@ impl Client {
         self.post("model-versions/set-tag", Repeat::Idempotent, &body).await.map(|Done {}| ())
     }
 
-    /// Where the model's aliases point.
+    /// The registered model: its tags, and where its aliases point.
     ///
     /// # Errors
     /// As every call.
-    pub async fn aliases(&self, name: &str) -> Result<Vec<ModelAlias>, TrackingError> {
+    pub async fn registered_model(&self, name: &str) -> Result<RegisteredModel, TrackingError> {
         let found = self.get("registered-models/get", &[("name", limits::model_name(name)?)]).await;
-        found.map(|ModelFound { registered_model }| registered_model.aliases)
+        found.map(|ModelFound { registered_model }| registered_model)
     }
 
     /// Takes an alias away; one that is not there counts as taken.

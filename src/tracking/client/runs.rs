@@ -70,6 +70,41 @@ impl Client {
         Ok(found.runs.into_iter().next())
     }
 
+    /// The run of that id.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn run(&self, run_id: &str) -> Result<Run, TrackingError> {
+        self.get("runs/get", &[("run_id", run_id)]).await.map(|RunCreated { run }| run)
+    }
+
+    /// Runs of these experiments that are RUNNING, began before `before` and have the tag with that value;
+    /// the oldest ones, at most 1,000.
+    ///
+    /// # Errors
+    /// [`TrackingError::Invalid`] for a value with a quote.
+    pub async fn running_runs(
+        &self,
+        experiments: &[ExperimentId],
+        (tag, value): (&str, &str),
+        before: DateTime<Utc>,
+    ) -> Result<Vec<Run>, TrackingError> {
+        quotable("tag value", value)?;
+        let before = before.timestamp_millis();
+        let filter = format!(
+            "attributes.status = 'RUNNING' and tags.`{tag}` = '{value}' and attributes.start_time < {before}"
+        );
+        let ids: Vec<_> = experiments.iter().map(|experiment| &experiment.0).collect();
+        let body = json!({
+            "experiment_ids": ids,
+            "filter": filter,
+            "order_by": ["attributes.start_time ASC"],
+            "max_results": 1000,
+        });
+        let found: RunsFound = self.post("runs/search", Repeat::Idempotent, &body).await?;
+        Ok(found.runs)
+    }
+
     /// Ends a run, or opens it again.
     ///
     /// # Errors

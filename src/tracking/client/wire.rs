@@ -143,10 +143,15 @@ pub(super) struct ModelFound {
     pub(super) registered_model: RegisteredModel,
 }
 
+/// A registered model, without its versions.
 #[derive(Debug, Deserialize)]
-pub(super) struct RegisteredModel {
+pub struct RegisteredModel {
+    /// Where its aliases point.
     #[serde(default)]
-    pub(super) aliases: Vec<ModelAlias>,
+    pub aliases: Vec<ModelAlias>,
+    /// Tags.
+    #[serde(default)]
+    pub tags: Vec<Pair>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -162,9 +167,22 @@ pub(super) struct ExperimentFound {
 #[derive(Debug, Deserialize)]
 pub(super) struct Experiment {
     pub(super) experiment_id: String,
+    #[serde(default)]
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) artifact_location: Option<String>,
     pub(super) lifecycle_stage: String,
 }
 
+#[derive(Debug, Deserialize)]
+pub(super) struct ExperimentsFound {
+    #[serde(default)]
+    pub(super) experiments: Vec<Experiment>,
+    #[serde(default)]
+    pub(super) next_page_token: Option<String>,
+}
+
+/// Also what a look at one run answers.
 #[derive(Debug, Deserialize)]
 pub(super) struct RunCreated {
     pub(super) run: Run,
@@ -174,6 +192,16 @@ pub(super) struct RunCreated {
 pub(super) struct RunsFound {
     #[serde(default)]
     pub(super) runs: Vec<Run>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct WorkspaceFound {
+    pub(super) workspace: Workspace,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Workspace {
+    pub(super) name: String,
 }
 
 #[derive(Debug, Deserialize)]

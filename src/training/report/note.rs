@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::{Map, Value};
 
 use super::{
-    super::trainer::{Task, Trained},
+    super::task::{Task, Trained},
     peak_memory,
 };
 use crate::{
@@ -178,7 +178,7 @@ fn load(task: &Task, folder: &ModelFolder) -> String {
          [run] = mlflow.search_runs(search_all_experiments=True, output_format=\"list\",\n    \
          filter_string=\"tags.`{JOB_TAG}` = '{}'\")\n\
          {read}(f\"runs:/{{run.info.run_id}}/model\")\n```\n",
-        task.job
+        task.claim.job_id
     )
 }
 

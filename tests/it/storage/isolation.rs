@@ -19,7 +19,7 @@ async fn tenant_tables(database: &TestDatabase) -> Vec<String> {
     let tables = doctor::examine(&subject(database)).await.tenant_tables;
     let tables: Vec<_> =
         tables.iter().filter_map(|name| name.strip_prefix("public.")).map(str::to_owned).collect();
-    assert_eq!(tables.len(), 12, "the tables of a migrated database");
+    assert_eq!(tables.len(), 14, "the tables of a migrated database");
     tables
 }
 
@@ -37,7 +37,9 @@ async fn with_rows_of_a(grant_all: bool) -> TestDatabase {
          INSERT INTO model_aliases (tenant_id, model_type, alias) VALUES ('{a}', 'x', 'champion');
          INSERT INTO model_promotions (tenant_id, model_type, model_id, decision, promoted, reason)
              VALUES ('{a}', 'x', '{a}', 'set', true, 'r');
-         INSERT INTO tracking_outbox (tenant_id, model_id, job_id, run, files) VALUES ('{a}', '{a}', '{a}', '{{}}', '{{}}');"
+         INSERT INTO tracking_outbox (tenant_id, model_id, job_id, run, files) VALUES ('{a}', '{a}', '{a}', '{{}}', '{{}}');
+         INSERT INTO training_job_files (tenant_id, job_id, name, bytes) VALUES ('{a}', '{a}', 'rows', '');
+         INSERT INTO training_schedules (tenant_id, model_type) VALUES ('{a}', 'x');"
     );
     for table in ["cost_records", "risk_records", "roi_records", "property_metrics"] {
         statements.push_str(&format!("INSERT INTO {table} (tenant_id, entity_id) VALUES ('{a}', 'e');"));
@@ -92,7 +94,7 @@ async fn a_row_of_another_tenant_cannot_be_written() {
             let extra = match table.as_str() {
                 // Naming the other tenant's model must not help either.
                 "model_metadata" => format!("model_id, key) VALUES ('{0}', '{0}', 'k')", tenant(TENANT_A)),
-                "ml_models" | "training_jobs" | "predictions" => {
+                "ml_models" | "training_jobs" | "predictions" | "training_schedules" => {
                     format!("model_type) VALUES ('{}', 'x')", tenant(TENANT_A))
                 }
                 "model_aliases" => format!("model_type, alias) VALUES ('{}', 'x', 'y')", tenant(TENANT_A)),
@@ -109,6 +111,9 @@ async fn a_row_of_another_tenant_cannot_be_written() {
                         "model_id, job_id, run, files) VALUES ('{0}', '{0}', '{0}', '{{}}', '{{}}')",
                         tenant(TENANT_A)
                     )
+                }
+                "training_job_files" => {
+                    format!("job_id, name, bytes) VALUES ('{0}', '{0}', 'rows', '')", tenant(TENANT_A))
                 }
                 _ => format!("entity_id) VALUES ('{}', 'e')", tenant(TENANT_A)),
             };
@@ -140,19 +145,21 @@ async fn a_row_of_another_tenant_cannot_be_written() {
 async fn a_worker_sees_its_queue_and_nothing_else() {
     let database = with_rows_of_a(true).await;
     let service = database.service_with(1);
-    let own = Worker::Tracking.table();
-    for table in tenant_tables(&database).await {
-        let mut tx = service.worker_transaction(Worker::Tracking, "test").await.expect("begins");
-        let counted: i64 = query_scalar(AssertSqlSafe(format!("SELECT count(*) FROM {table}")))
-            .fetch_one(&mut *tx)
-            .await
-            .expect("counts");
-        assert_eq!(counted, i64::from(table == own), "{table}");
-        let changed = query(AssertSqlSafe(format!("UPDATE {table} SET tenant_id = tenant_id")))
-            .execute(&mut *tx)
-            .await
-            .expect("runs");
-        assert_eq!(changed.rows_affected(), u64::from(table == own), "{table}");
+    for worker in Worker::ALL {
+        for table in tenant_tables(&database).await {
+            let own = worker.tables().contains(&table.as_str());
+            let mut tx = service.worker_transaction(worker, "test").await.expect("begins");
+            let counted: i64 = query_scalar(AssertSqlSafe(format!("SELECT count(*) FROM {table}")))
+                .fetch_one(&mut *tx)
+                .await
+                .expect("counts");
+            assert_eq!(counted, i64::from(own), "{table} by {worker:?}");
+            let changed = query(AssertSqlSafe(format!("UPDATE {table} SET tenant_id = tenant_id")))
+                .execute(&mut *tx)
+                .await
+                .expect("runs");
+            assert_eq!(changed.rows_affected(), u64::from(own), "{table} by {worker:?}");
+        }
     }
     scope(tenant(TENANT_B), async {
         let mut tx = service.tenant_transaction("test").await.expect("begins");

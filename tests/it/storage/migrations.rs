@@ -32,6 +32,8 @@ async fn the_first_run_creates_and_the_second_changes_nothing() {
             "0005 data digest",
             "0006 model aliases",
             "0007 tracking outbox",
+            "0008 training queue",
+            "0009 training schedules",
         ]
     );
     let second = migrate(&owner, &service_login()).await.expect("migrates");
@@ -58,7 +60,8 @@ async fn a_migration_that_gets_no_lock_lets_others_pass_and_tries_again() {
     migrate(&owner, &service_login()).await.expect("migrates");
     run(
         &owner,
-        "DROP TABLE tracking_outbox, model_aliases, model_promotions;
+        "DROP TABLE tracking_outbox, model_aliases, model_promotions, training_job_files, training_schedules;
+         DROP FUNCTION training_schedule_of_model CASCADE;
          ALTER TABLE ml_models DROP COLUMN data_digest; DELETE FROM _sqlx_migrations WHERE version >= 5",
     )
     .await;
@@ -196,4 +199,52 @@ async fn tables_of_the_old_service_are_adopted_with_their_rows() {
     };
     assert_eq!(count(TENANT_A).await, (1, 1, Some(1)));
     assert_eq!(count(TENANT_B).await, (0, 0, None));
+}
+
+/// FORCE hides the rows of `ml_models` from an owner that is no superuser.
+#[tokio::test]
+async fn models_that_are_there_get_schedules_whoever_the_owner_is() {
+    let superuser = empty_database().await;
+    let name = format!("{}_owner", superuser.database);
+    let create = format!("CREATE ROLE {name} LOGIN CREATEDB CREATEROLE PASSWORD 'p'");
+    run(&superuser.with_database("postgres"), &create).await;
+    let owner = superuser.with_login(Login { name, password: "p".to_owned().into() });
+    let service = Login { name: format!("{}_app", owner.database), password: "p".to_owned().into() };
+    migrate(&owner, &service).await.expect("migrates");
+    let (a, b) = (tenant(TENANT_A), tenant(TENANT_B));
+    let model = |tenant, model_type, artifacts| {
+        format!(
+            "SET app.tenant_id = '{tenant}';
+             INSERT INTO ml_models (tenant_id, model_type, artifacts) VALUES ('{tenant}', '{model_type}', {artifacts});"
+        )
+    };
+    run(
+        &owner,
+        "DROP TABLE training_schedules; DROP FUNCTION training_schedule_of_model CASCADE;
+                 DELETE FROM _sqlx_migrations WHERE version >= 9",
+    )
+    .await;
+    run(&owner, &model(a, "roi_prediction", "'{}'")).await;
+    run(&owner, &model(b, "roi_prediction", "'{}'")).await;
+    run(&owner, &model(b, "risk_assessment", "NULL")).await;
+    migrate(&owner, &service).await.expect("migrates");
+    // From now on the trigger sees to it, also where a service of the version before inserts.
+    for model_type in ["cost_forecasting", "cost_forecasting", "roi_prediction"] {
+        run(&owner, &model(a, model_type, "'{}'")).await;
+    }
+    let mut schedules = connect(&superuser).await;
+    let rows: Vec<(uuid::Uuid, String, String)> =
+        query_as("SELECT tenant_id, model_type, kind FROM training_schedules ORDER BY 1, 2")
+            .fetch_all(&mut schedules)
+            .await
+            .expect("reads");
+    let row = |tenant: binah_ml::auth::TenantId, model_type: &str| {
+        (tenant.uuid(), model_type.to_owned(), "default".to_owned())
+    };
+    assert_eq!(rows, [row(a, "cost_forecasting"), row(a, "roi_prediction"), row(b, "roi_prediction")]);
+    let forced: bool = query_scalar("SELECT relforcerowsecurity FROM pg_class WHERE relname = 'ml_models'")
+        .fetch_one(&mut schedules)
+        .await
+        .expect("reads");
+    assert!(forced, "the wall stands again");
 }

@@ -2,19 +2,21 @@
 
 use binah_ml::{
     Error,
-    auth::{Caller, TenantId, tenant::scope},
+    auth::{TenantId, tenant::scope},
     catalog::ModelType,
     features::{Feature, FeatureKind, FeatureSchema},
     inference::VersionSelector,
-    jobs::{Jobs, NewJob},
-    registry::{ArtifactStore, ModelRecord, NewModel, Registry, Verdict, link_run, resolve},
+    jobs::{Claim, Jobs, Limits, NewJob, Origin},
+    registry::{ArtifactStore, ModelRecord, NewModel, Outcome, Registry, Verdict, link_run, resolve},
     storage::{Database, prediction_log},
 };
 use serde_json::{Value, json};
 use sqlx::{query_as, query_scalar};
 use uuid::Uuid;
 
-use crate::support::{TENANT_A, TENANT_B, TestDatabase, database::caller, tenant};
+use crate::support::{TENANT_A, TENANT_B, TestDatabase, tenant};
+
+const USER: &str = "cccccccc-cccc-cccc-cccc-cccccccccccc";
 
 struct Bench {
     database: TestDatabase,
@@ -49,26 +51,36 @@ impl Bench {
         let path = folder.path().join("registry/models");
         let store = ArtifactStore::open(path.to_str().expect("UTF-8")).expect("opens");
         let registry = Registry::new(service.clone(), store);
-        Self { database, jobs: Jobs::new(service.clone()), service, registry, folder }
+        Self { database, jobs: Jobs::new(service.clone(), Limits::default()), service, registry, folder }
     }
 
-    async fn start(&self, caller: &Caller) -> Uuid {
-        let hyperparameters = json!({"max_depth": 6});
+    /// Queues a job, and claims one: that, or another's which waited longer.
+    async fn start(&self, tenant: TenantId) -> Claim {
         let new = NewJob {
             model_type: cost(),
-            caller,
-            hyperparameters: &hyperparameters,
+            user_id: USER,
+            request: json!({}),
+            rows: Some(b"[]".to_vec()),
+            hyperparameters: json!({"max_depth": 6}),
             validation_split: 0.2,
             training_data_query: None,
+            origin: Origin::Api,
+            priority: 0,
+            idempotency_key: None,
         };
-        self.jobs.start(new).await.expect("starts")
+        scope(tenant, self.jobs.enqueue(new)).await.expect("queues");
+        loop {
+            if let Some(claim) = self.jobs.claim("a test").await.expect("claims") {
+                return claim;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
     }
 
-    async fn register(&self, job_id: Uuid, caller: &Caller) -> Result<ModelRecord, Error> {
+    async fn register(&self, claim: &Claim) -> Result<ModelRecord, Error> {
         let new = NewModel {
-            job_id,
+            claim,
             model_type: cost(),
-            caller,
             schema: &schema(),
             hyperparameters: json!({"max_depth": 6}),
             metrics: json!({"rmse": 0.1, "r2": 0.30000000000000004}),
@@ -82,12 +94,13 @@ impl Bench {
                 ("model.bml".into(), b"trees".to_vec().into()),
                 ("model.ubj".into(), vec![1; 3].into()),
             ],
+            outcome: Outcome(&|record| Ok(json!({"version": record.version}))),
             run: None,
         };
         match self.registry.register(new).await? {
             Some(record) => Ok(record),
             // Another training was quicker: judge again.
-            None => Box::pin(self.register(job_id, caller)).await,
+            None => Box::pin(self.register(claim)).await,
         }
     }
 
@@ -106,9 +119,8 @@ impl Bench {
     }
 
     async fn train(&self, tenant: TenantId) -> ModelRecord {
-        let caller = caller(tenant, "user 1");
-        scope(tenant, async { self.register(self.start(&caller).await, &caller).await.expect("registers") })
-            .await
+        let claim = self.start(tenant).await;
+        scope(claim.tenant, self.register(&claim)).await.expect("registers")
     }
 
     fn files(&self) -> usize {
@@ -157,10 +169,7 @@ async fn a_registered_model_comes_back_as_it_was() {
     .await
     .expect("the job");
     let metrics = json!({"rmse": 0.1, "r2": 0.30000000000000004});
-    assert_eq!(
-        job,
-        ("completed".into(), Some(second.id), Some("run".into()), Some(metrics), "user 1".into())
-    );
+    assert_eq!(job, ("completed".into(), Some(second.id), Some("run".into()), Some(metrics), USER.into()));
 }
 
 /// What a version of the service that knows no aliases serves.
@@ -262,25 +271,31 @@ async fn a_damaged_file_fails_that_model_only() {
 #[tokio::test]
 async fn a_training_that_has_ended_registers_nothing() {
     let bench = Bench::new().await;
-    let user = caller(tenant(TENANT_A), "cccccccc-cccc-cccc-cccc-cccccccccccc");
+    let cancelled = bench.start(tenant(TENANT_A)).await;
     scope(tenant(TENANT_A), async {
-        let cancelled = bench.start(&user).await;
-        bench.jobs.cancel(cancelled).await.expect("cancels");
-        assert!(matches!(bench.register(cancelled, &user).await, Err(Error::Cancelled)));
-        let failed = bench.start(&user).await;
-        bench.jobs.fail(failed, "not\0enough rows").await.expect("fails");
-        assert!(matches!(bench.register(failed, &user).await, Err(Error::Internal(_))));
-        bench.jobs.cancel(failed).await.expect("has no effect");
+        bench.jobs.cancel(cancelled.job_id).await.expect("is noted");
+        assert!(matches!(bench.register(&cancelled).await, Err(Error::Cancelled)), "it still runs");
+        assert!(bench.jobs.cancelled(&cancelled).await.expect("ends"));
+        assert!(matches!(bench.register(&cancelled).await, Err(Error::LeaseLost)));
+    })
+    .await;
+    let failed = bench.start(tenant(TENANT_A)).await;
+    scope(tenant(TENANT_A), async {
+        let error = json!({"code": "invalid", "message": "not\0enough rows"});
+        assert!(bench.jobs.fail(&failed, "not\0enough rows", &error).await.expect("fails"));
+        assert!(matches!(bench.register(&failed).await, Err(Error::LeaseLost)));
+        assert!(matches!(bench.jobs.cancel(failed.job_id).await, Err(Error::Conflict(_))));
+        assert!(!bench.jobs.cancelled(&failed).await.expect("has no effect"));
         let mut tx = bench.service.tenant_snapshot("test").await.expect("begins");
         let job: (String, Option<String>, Option<Uuid>) =
             query_as("SELECT status, error_message, created_by FROM training_jobs WHERE id = $1")
-                .bind(failed)
+                .bind(failed.job_id)
                 .fetch_one(&mut *tx)
                 .await
                 .expect("the job");
         assert_eq!(job.0, "failed");
         assert_eq!(job.1.as_deref(), Some("not\u{fffd}enough rows"));
-        assert_eq!(job.2.map(|id| id.to_string()), Some(user.user_id.clone()));
+        assert_eq!(job.2.map(|id| id.to_string()), Some(USER.to_owned()));
         let models: i64 =
             query_scalar("SELECT count(*) FROM ml_models").fetch_one(&mut *tx).await.expect("counts");
         assert_eq!(models, 0);

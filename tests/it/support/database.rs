@@ -10,7 +10,6 @@ use std::{
 };
 
 use binah_ml::{
-    auth::{Caller, TenantId},
     features::query::Policy,
     storage::{ConnectConfig, Database, Login, PoolConfig, SslMode, migrate},
 };
@@ -117,17 +116,6 @@ pub async fn empty_database() -> ConnectConfig {
         database: format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed)),
         login: Login { name: postgres.user().to_owned(), password: postgres.password().to_owned().into() },
         ssl_mode: SslMode::Disable,
-    }
-}
-
-pub fn caller(tenant: TenantId, user_id: &str) -> Caller {
-    Caller {
-        user_id: user_id.to_owned(),
-        tenant_claim: tenant.to_string(),
-        tenant: Some(tenant),
-        email: "".into(),
-        role: "user".into(),
-        roles: vec!["user".to_owned()],
     }
 }
 

@@ -6,6 +6,7 @@ pub mod database;
 pub mod imports;
 mod panics;
 mod program;
+pub mod relay;
 pub mod servers;
 
 use std::{collections::HashMap, ops::Deref};
@@ -101,12 +102,31 @@ impl Service {
         Database::new(&self.config.postgres.service(), &self.config.postgres.pool())
     }
 
-    /// Trainings of all tenants that have begun and not ended.
+    /// Trainings of all tenants that have not ended.
     pub async fn unfinished_trainings(&self) -> i64 {
-        sqlx::query_scalar("SELECT count(*) FROM training_jobs WHERE status IN ('queued', 'training')")
+        self.jobs_in("queued").await + self.jobs_in("training").await
+    }
+
+    /// Trainings of all tenants in this state.
+    pub async fn jobs_in(&self, status: &str) -> i64 {
+        sqlx::query_scalar("SELECT count(*) FROM training_jobs WHERE status = $1")
+            .bind(status)
             .fetch_one(&mut self.test_database.owner_connection().await)
             .await
             .expect("counts")
+    }
+
+    /// The one number that a statement yields to the tables' owner.
+    pub async fn count(&self, select: &str) -> i64 {
+        sqlx::query_scalar(sqlx::AssertSqlSafe(select))
+            .fetch_one(&mut self.test_database.owner_connection().await)
+            .await
+            .expect("counts")
+    }
+
+    /// Runs statements as the tables' owner.
+    pub async fn as_owner(&self, statements: &str) {
+        self.test_database.as_owner(statements).await;
     }
 
     /// A column of all models, oldest first.
@@ -116,6 +136,11 @@ impl Service {
             .fetch_all(&mut self.test_database.owner_connection().await)
             .await
             .expect("reads")
+    }
+
+    /// Asks the service to end, as SIGTERM does, and does not wait.
+    pub fn begin_shutdown(&self) {
+        self.stop.cancel();
     }
 
     /// Stops the service, waits for its end and looks for what must not be left of it.

@@ -150,6 +150,11 @@ impl Process {
         kill(Pid::from_raw(pid.cast_signed()), signal).expect("signals");
     }
 
+    /// Its number, by which it names itself.
+    pub fn id(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
     /// Waits for the end that something else brings about.
     pub async fn ended(&mut self) -> ExitStatus {
         let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;

@@ -22,6 +22,20 @@ pub async fn mlflow() -> &'static str {
     MLFLOW.get_or_init(start).await.url()
 }
 
+/// Address of a second MLflow, with workspaces.
+pub async fn workspaces_mlflow() -> &'static str {
+    static MLFLOW: OnceCell<PrivateMlflow> = OnceCell::const_new();
+    let start = async || {
+        let arguments = ["--enable-workspaces", "--default-artifact-root", "./mlruns"];
+        // Not "workspaces": no place for files may end in that.
+        let started = PrivateMlflow::start_with(&folder("apart-mlflow"), arguments);
+        let mut server = started.expect("MLflow starts");
+        server.ready(|_| ()).await.expect("MLflow answers");
+        server
+    };
+    MLFLOW.get_or_init(start).await.url()
+}
+
 /// Address of the shared MLflow 2.9.2.
 pub async fn old_mlflow() -> &'static str {
     static MLFLOW: OnceCell<PrivateMlflow> = OnceCell::const_new();

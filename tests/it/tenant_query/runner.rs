@@ -18,9 +18,9 @@ async fn world(config: QueryConfig) -> World {
     World::new("", config).await
 }
 
-fn kind(error: &Error) -> &'static str {
+fn kind(error: &Error) -> &str {
     match error {
-        Error::Invalid(errors) => errors[0].kind,
+        Error::Invalid(errors) => &errors[0].kind,
         other => other.code(),
     }
 }

@@ -1,6 +1,8 @@
 //! Tracking against a real MLflow server, read back by Python, and against servers that misbehave.
 
 mod faults;
+mod namespaces;
+mod orphans;
 mod outbox;
 mod proxy;
 mod python;

@@ -27,6 +27,13 @@ async fn run(uri: &Url, run_id: &str) -> Value {
     rest(uri, &format!("runs/get?run_id={run_id}"), None).await["run"].take()
 }
 
+/// Paths directly below a run's folder.
+async fn files(uri: &Url, run_id: &str, folder: &str) -> Vec<String> {
+    let list = rest(uri, &format!("artifacts/list?run_id={run_id}&path={folder}"), None).await;
+    let files = list["files"].as_array().into_iter().flatten();
+    files.map(|file| file["path"].as_str().expect("a path").to_owned()).collect()
+}
+
 /// A run's list as `key -> value`.
 fn value<'a>(list: &'a Value, key: &str) -> Option<&'a Value> {
     list.as_array()?.iter().find(|entry| entry["key"] == key).map(|entry| &entry["value"])
@@ -76,8 +83,7 @@ async fn a_training_is_complete_and_logged_once() {
             curve["metrics"].as_array().expect("points").iter().map(|p| (&p["step"], &p["value"])).collect();
         assert_eq!(json!(points), json!([[0, 0.5], [1, 0.25], [2, 0.125]]));
 
-        let list =
-            async |folder| tracker.client().list_artifacts(&tracked.run_id, folder).await.expect("lists");
+        let list = async |folder: &str| files(&uri, &tracked.run_id, folder).await;
         assert_eq!(list("plots").await, ["plots/roc + 100%.svg"]);
         let files = [
             "MLmodel",
@@ -140,14 +146,15 @@ async fn a_log_that_broke_off_is_taken_up() {
     for uri in super::uris().await {
         let (tracker, training) = (tracker(&uri), training());
         // Every prefix of the steps, as if the process had died after it; then all of it.
-        let opened = tracker.open(&training).await.expect("opens");
-        tracker.log_values(&training, &opened.info).await.expect("logs");
-        let reopened = tracker.open(&training).await.expect("opens");
+        let steps = tracker.namespace(&training.tenant_id).await.expect("is there");
+        let opened = steps.open(&training).await.expect("opens");
+        steps.log_values(&training, &opened.info).await.expect("logs");
+        let reopened = steps.open(&training).await.expect("opens");
         assert_eq!(reopened.info.run_id, opened.info.run_id);
-        tracker.log_values(&training, &reopened.info).await.expect("logs again");
-        tracker.upload(&training, &reopened.info).await.expect("uploads");
-        tracker.describe(&training, &reopened.info).await.expect("describes");
-        let version = tracker.register(&training, &reopened.info).await.expect("registers");
+        steps.log_values(&training, &reopened.info).await.expect("logs again");
+        steps.upload(&training, &reopened.info).await.expect("uploads");
+        steps.describe(&training, &reopened.info).await.expect("describes");
+        let version = steps.register(&training, &reopened.info).await.expect("registers");
 
         let tracked = tracker.log(&training).await.expect("logs");
         assert_eq!(tracked.run_id, opened.info.run_id);
@@ -169,7 +176,8 @@ async fn a_refused_training_is_marked_failed_and_still_taken_up() {
         let good = std::mem::replace(&mut training.files, vec![ArtifactFile::new("../escape", "x")]);
         let error = tracker.log(&training).await.expect_err("refuses the path");
         assert!(matches!(error, TrackingError::Invalid { .. }), "{error}");
-        let run_id = tracker.open(&training).await.expect("opens").info.run_id;
+        let steps = tracker.namespace(&training.tenant_id).await.expect("is there");
+        let run_id = steps.open(&training).await.expect("opens").info.run_id;
         assert_eq!(run(&uri, &run_id).await["info"]["status"], "FAILED");
 
         training.files = good;
@@ -193,27 +201,31 @@ async fn a_deleted_experiment_is_restored() {
     }
 }
 
+/// Into a folder of the server, MLflow takes 10 MiB a file, and no Python elsewhere reads it from there.
 #[tokio::test]
-async fn an_old_experiment_with_a_server_folder_gets_its_files() {
+async fn an_experiment_in_a_server_folder_has_one_beside_for_files_of_any_size() {
     for uri in super::uris().await {
-        let training = training();
+        let mut training = training();
+        training.files.push(ArtifactFile::new("model/large.pkl", vec![7; (10 << 20) + 1]));
         let folder = tempfile::tempdir().expect("a folder");
         let name = format!("old-{}", training.job_id);
-        let body = json!({
-            "name": format!("{name}/{}", training.tenant_id),
-            "artifact_location": folder.path(),
-        });
-        rest(&uri, "experiments/create", Some(body)).await;
-        let tracker = Tracker::new(TrackerConfig::new(ClientConfig::new(uri), name)).expect("a tracker");
-        let tracked = tracker.log(&training).await.expect("logs");
-        let files = tracker.client().list_artifacts(&tracked.run_id, "model").await.expect("lists");
-        assert!(files.contains(&"model/MLmodel".to_owned()), "{files:?}");
-        let on_disk = folder.path().join(&tracked.run_id).join("artifacts/plots/roc + 100%.svg");
-        assert_eq!(std::fs::read_to_string(on_disk).expect("is there"), "<svg/>");
-
-        let open = tracker.open(&training).await.expect("opens");
-        let large = ArtifactFile::new("large.bin", vec![0; (10 << 20) + 1]);
-        let error = tracker.client().upload(&open.info, &large).await.expect_err("is too large");
-        assert!(matches!(error, TrackingError::ArtifactTooLarge { bytes: 10_485_761, .. }), "{error}");
+        let old = format!("{name}/{}", training.tenant_id);
+        rest(&uri, "experiments/create", Some(json!({"name": old, "artifact_location": folder.path()})))
+            .await;
+        let config = TrackerConfig::new(ClientConfig::new(uri.clone()), name);
+        // Two processes: the second one finds what the first one made.
+        for _ in 0..2 {
+            let tracker = Tracker::new(config.clone()).expect("a tracker");
+            let tracked = tracker.log(&training).await.expect("logs");
+            let sizes = tracker.client().artifact_sizes(&tracked.run_id, "model").await.expect("lists");
+            assert!(sizes.contains(&("model/large.pkl".into(), (10 << 20) + 1)), "{sizes:?}");
+            assert_eq!(tracked.registered_version, training.version.to_string());
+            let run = run(&uri, &tracked.run_id).await;
+            let id = run["info"]["experiment_id"].as_str().expect("an id");
+            let experiment = rest(&uri, &format!("experiments/get?experiment_id={id}"), None).await;
+            assert_eq!(experiment["experiment"]["name"], json!(format!("{old}/proxied")));
+            (training.job_id, training.version) = (Uuid::new_v4(), 2);
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0);
     }
 }

@@ -1,5 +1,6 @@
 //! Training through the FFI against Python's XGBoost, and the promises of `xgboost::train`.
 
+mod checkpoints;
 pub(crate) mod data;
 mod exchange;
 mod training;

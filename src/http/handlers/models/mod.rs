@@ -1,26 +1,24 @@
-//! Versions: their lists, one with all that is known of it, two side by side, and what administrators
-//! do to them. Wire types and the parsing of paths that these handlers share.
+//! Versions: their lists, one with all that is known of it, two side by side, when new ones are trained by
+//! themselves, and what administrators do to them. Wire types that these handlers share.
 
 pub(in crate::http) mod alias;
 pub(in crate::http) mod compare;
 pub(in crate::http) mod deprecate;
 pub(in crate::http) mod list;
 pub(in crate::http) mod rollback;
+pub(in crate::http) mod schedule;
 pub(in crate::http) mod version;
 
-use std::collections::HashMap;
-
-use axum::extract::Query;
-use http::Uri;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
-    Error, Result,
-    error::FieldError,
-    http::{body::fields::Violation, timestamp::naive_utc},
+    http::{
+        parameters::{Parts, query},
+        timestamp::naive_utc,
+    },
     lifecycle::Change,
     registry::Version,
 };
@@ -105,58 +103,4 @@ impl VersionChanged {
             mlflow_follows,
         }
     }
-}
-
-/// Parts of a path or a query, checked one after the other, so that one answer names every fault.
-#[derive(Debug, Default)]
-struct Parts {
-    errors: Vec<FieldError>,
-}
-
-impl Parts {
-    fn check<T>(
-        &mut self,
-        place: [&str; 2],
-        value: impl Into<Value>,
-        parse: impl FnOnce(&Value) -> Result<T, Violation>,
-    ) -> Option<T> {
-        let value = value.into();
-        match parse(&value) {
-            Ok(parsed) => Some(parsed),
-            Err(violation) => {
-                self.errors.push(violation.at(&place, crate::error::echo(&value)));
-                None
-            }
-        }
-    }
-
-    /// A parameter of the query, if it is there.
-    fn query<T>(
-        &mut self,
-        query: &HashMap<String, String>,
-        name: &str,
-        parse: impl FnOnce(&Value) -> Result<T, Violation>,
-    ) -> Option<T> {
-        let value = query.get(name)?.as_str();
-        self.check(["query", name], value, parse)
-    }
-
-    /// Notes that a parameter of the query is missing.
-    fn missing(&mut self, name: &str) {
-        let loc = vec!["query".into(), name.into()];
-        let msg = "Field required".to_owned();
-        self.errors.push(FieldError { kind: "missing", loc, msg, input: Value::Null, ctx: None });
-    }
-
-    fn finish<T>(self, build: impl FnOnce() -> Option<T>) -> Result<T> {
-        match build() {
-            Some(built) if self.errors.is_empty() => Ok(built),
-            _ => Err(Error::Invalid(self.errors)),
-        }
-    }
-}
-
-/// The query's parameters; of one that is repeated the last.
-fn query(uri: &Uri) -> HashMap<String, String> {
-    Query::try_from_uri(uri).map(|Query(query)| query).unwrap_or_default()
 }

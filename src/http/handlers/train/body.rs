@@ -1,29 +1,15 @@
-//! `POST /api/ml/train`: a model is trained on the tenant's rows.
+//! What a training is asked for, as JSON.
 
-use axum::{Json, extract::State};
-use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
     Result,
-    auth::Caller,
     catalog::ModelType,
     features::inline::Row,
-    http::{
-        AppState,
-        body::{
-            JsonObject,
-            fields::{self, Fields},
-        },
-        caller::require_tenant,
-        openapi::{BadBody, Denied, Unavailable},
-        timestamp::naive_utc,
-    },
-    inference::request::version_label,
-    registry::Verdict,
-    training::{SplitKind, TrainOutcome, TrainRequest},
+    http::body::fields::{self, Fields},
+    training::{SplitKind, TrainRequest},
 };
 
 /// Share of the rows held out unless the request says otherwise.
@@ -35,10 +21,10 @@ const DEFAULT_SEED: u64 = 42;
 #[schema(as = TrainRequest)]
 pub(in crate::http) struct TrainBody {
     #[schema(value_type = String)]
-    model_type: ModelType,
+    pub(super) model_type: ModelType,
     /// The tenant of the token.
     #[schema(example = "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa")]
-    tenant_id: Uuid,
+    pub(super) tenant_id: Uuid,
     /// What differs from the defaults. An unknown name is an error.
     #[schema(value_type = Option<Object>)]
     hyperparameters: Option<Map<String, Value>>,
@@ -63,76 +49,17 @@ pub(in crate::http) struct TrainBody {
     /// The tenant's own SELECT in place of the default query, or `cypher:<name>`: a Cypher template that the operator
     /// has installed.
     training_data_query: Option<String>,
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-pub(in crate::http) struct TrainResponse {
-    /// MLflow run; empty while tracking is pending.
-    #[schema(example = "0f4d1c5e8a7b4c0f9d2e6a1b3c5d7e9f")]
-    run_id: String,
-    #[schema(example = "risk_assessment")]
-    model_type: &'static str,
-    #[schema(example = "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa")]
-    tenant_id: Uuid,
-    #[schema(example = "completed")]
-    status: &'static str,
-    /// Validation metrics by name.
-    #[schema(value_type = Object, example = json!({"accuracy": 0.87, "auc_roc": 0.91}))]
-    metrics: Map<String, Value>,
-    /// `runs:/<run_id>/model`; empty while tracking is pending.
-    #[schema(example = "runs:/0f4d1c5e8a7b4c0f9d2e6a1b3c5d7e9f/model")]
-    model_uri: String,
-    message: String,
-    /// UTC.
-    #[schema(example = "2026-11-22T14:28:22.277204")]
-    timestamp: String,
-    #[schema(example = "v1.0")]
-    model_version: String,
-    model_id: Uuid,
-    job_id: Uuid,
-    /// Whether predictions use this version from now on, and why.
-    promotion: PromotionOutcome,
-    /// What the caller should know about the data, and that the version is not served.
-    warnings: Vec<String>,
-}
-
-/// The decision about the champion, the version that answers predictions which name none.
-#[derive(Debug, Serialize, ToSchema)]
-pub(in crate::http) struct PromotionOutcome {
-    /// Whether the new version is the champion.
-    promoted: bool,
-    /// The champion now.
-    #[schema(example = "v1.0")]
-    champion: String,
-    /// Name of the grounds.
-    #[schema(example = "better")]
-    decision: &'static str,
-    reason: String,
-    /// What was compared on the same held-out rows; null where nothing could be.
-    #[schema(example = "auc_roc")]
-    metric: Option<&'static str>,
-    value: Option<f64>,
-    /// Of the champion until then.
-    champion_value: Option<f64>,
-}
-
-impl PromotionOutcome {
-    fn new(model_version: &str, verdict: Verdict) -> Self {
-        let before = verdict.kept_champion().map(version_label);
-        Self {
-            promoted: verdict.promoted,
-            champion: before.unwrap_or_else(|| model_version.to_owned()),
-            decision: verdict.decision,
-            reason: verdict.reason,
-            metric: verdict.score.map(|score| score.metric),
-            value: verdict.score.map(|score| score.value),
-            champion_value: verdict.score.map(|score| score.champion_value),
-        }
-    }
+    /// How soon, among the tenant's own trainings that wait: the higher the sooner.
+    #[schema(value_type = i16, required = false, minimum = -10, maximum = 10, default = 0)]
+    pub(super) priority: Option<i16>,
+    /// Whether to answer at once with the job instead of waiting for its end; as the header `Prefer: respond-async`, and
+    /// stronger.
+    #[schema(rename = "async", value_type = bool, required = false, default = false)]
+    pub(super) respond_async: Option<bool>,
 }
 
 impl TrainBody {
-    fn parse(object: Map<String, Value>, max_rows: usize) -> Result<Self> {
+    pub(super) fn parse(object: Map<String, Value>, max_rows: usize) -> Result<Self> {
         let mut body = Fields::new(object);
         let model_type = body.required("model_type", fields::model_type);
         let tenant_id = body.required("tenant_id", fields::uuid);
@@ -146,6 +73,8 @@ impl TrainBody {
         let seed = body.optional("seed", fields::unsigned);
         let target = body.optional("target", fields::string);
         let training_data_query = body.optional("training_data_query", fields::string);
+        let priority = body.optional("priority", fields::priority);
+        let respond_async = body.optional("async", fields::boolean);
         let data = body.rows("data", max_rows);
         body.finish(|| {
             Some(Self {
@@ -159,6 +88,8 @@ impl TrainBody {
                 data,
                 target,
                 training_data_query,
+                priority,
+                respond_async,
             })
         })
     }
@@ -184,47 +115,6 @@ impl From<TrainBody> for TrainRequest {
     }
 }
 
-impl TrainResponse {
-    fn new(model_type: ModelType, tenant_id: Uuid, outcome: TrainOutcome) -> Self {
-        Self {
-            run_id: outcome.run_id,
-            model_type: model_type.name,
-            tenant_id,
-            status: "completed",
-            metrics: outcome.metrics,
-            model_uri: outcome.model_uri,
-            message: outcome.message,
-            timestamp: naive_utc(outcome.finished_at),
-            promotion: PromotionOutcome::new(&outcome.model_version, outcome.verdict),
-            model_version: outcome.model_version,
-            model_id: outcome.model_id,
-            job_id: outcome.job_id,
-            warnings: outcome.warnings,
-        }
-    }
-}
-
-/// Train a model on the tenant's rows
-#[utoipa::path(
-    post,
-    path = "/api/ml/train",
-    tag = "Machine learning",
-    request_body = TrainBody,
-    responses((status = 200, body = TrainResponse), Denied, BadBody, Unavailable),
-    security(("HTTPBearer" = []))
-)]
-pub(in crate::http) async fn train(
-    State(app): State<AppState>,
-    caller: Caller,
-    JsonObject(object): JsonObject,
-) -> Result<Json<TrainResponse>> {
-    let body = TrainBody::parse(object, app.config.max_rows)?;
-    require_tenant(&caller, body.tenant_id)?;
-    let (model_type, tenant_id) = (body.model_type, body.tenant_id);
-    let outcome = app.trainer.train(&caller, body.into()).await?;
-    Ok(Json(TrainResponse::new(model_type, tenant_id, outcome)))
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -244,7 +134,7 @@ mod tests {
         for changes in [
             json!({}),
             json!({"hyperparameters": null, "config": null, "split": null, "seed": null, "data": null,
-                "target": null, "training_data_query": null, "foo": "bar"}),
+                "target": null, "training_data_query": null, "priority": null, "async": null, "foo": "bar"}),
         ] {
             let request = parse(changes).expect("valid");
             assert_eq!((request.validation_split, request.seed, request.split), (0.2, 42, None));
@@ -266,10 +156,11 @@ mod tests {
     fn every_fault_is_named_at_once() {
         let faulty = json!({
             "model_type": 3, "tenant_id": 5, "hyperparameters": [], "config": 1, "validation_split": null,
-            "split": "x", "seed": -1, "target": 1, "training_data_query": [], "data": {},
+            "split": "x", "seed": -1, "target": 1, "training_data_query": [], "priority": 11,
+            "async": "yes", "data": {},
         });
         let Err(crate::Error::Invalid(errors)) = parse(faulty) else { panic!("must be refused") };
-        let kinds: Vec<_> = errors.iter().map(|error| error.kind).collect();
+        let kinds: Vec<_> = errors.iter().map(|error| error.kind.clone()).collect();
         assert_eq!(
             kinds,
             [
@@ -282,6 +173,8 @@ mod tests {
                 "greater_than_equal",
                 "string_type",
                 "string_type",
+                "less_than_equal",
+                "bool_type",
                 "list_type",
             ]
         );

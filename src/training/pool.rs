@@ -1,0 +1,162 @@
+//! The threads that train. Training never runs on the async threads: on a pool of its own, whose threads yield to
+//! everything else.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use tokio::sync::oneshot;
+
+use crate::{
+    config::TrainingConfig,
+    error::{Error, Result},
+};
+
+/// Added to the nice value of the training threads, and of those that libxgboost starts from them.
+const NICENESS: i32 = 10;
+
+/// Runs the CPU work of trainings.
+#[derive(Debug)]
+pub struct TrainingPool {
+    pool: ThreadPool,
+    threads: Threads,
+}
+
+/// How many threads there are, and how many trainings share them. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Threads {
+    all: usize,
+    running: Arc<AtomicUsize>,
+}
+
+/// Counts one training as running.
+struct Running(Arc<AtomicUsize>);
+
+impl Running {
+    fn begin(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl TrainingPool {
+    /// Starts the pool's threads.
+    ///
+    /// # Errors
+    /// If the operating system grants no threads.
+    pub fn new(config: &TrainingConfig) -> Result<Self> {
+        let pool = ThreadPoolBuilder::new()
+            // A training that waits for the end of another would look stuck: each gets a thread at least.
+            .num_threads(config.threads.max(config.workers))
+            .thread_name(|i| format!("training-{i}"))
+            .start_handler(|_| yield_to_predictions())
+            .build()
+            .map_err(Error::internal)?;
+        Ok(Self { pool, threads: Threads { all: config.threads, running: Arc::default() } })
+    }
+
+    /// Runs `work` on the pool; what it does in parallel stays there. Dropped, the work goes on: it has to look
+    /// for itself whether it is to stop.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if `work` panics.
+    pub async fn run<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let running = Running::begin(&self.threads.running);
+        self.pool.spawn(move || {
+            let done = catch_unwind(AssertUnwindSafe(work));
+            drop(running);
+            // Nobody listens when the training was called off; the result is of no use then.
+            let _ = answer.send(done);
+        });
+        let finished = answered.await.map_err(Error::internal)?;
+        finished.map_err(|_| Error::internal("the training panicked"))
+    }
+
+    /// The threads, for work that asks while it runs.
+    #[must_use]
+    pub fn threads(&self) -> Threads {
+        self.threads.clone()
+    }
+}
+
+impl Threads {
+    /// Threads for a library that brings its own: a training's share among those that run now.
+    #[must_use]
+    pub fn share(&self) -> usize {
+        (self.all / self.running.load(Ordering::Relaxed).max(1)).max(1)
+    }
+}
+
+/// Lets the system prefer the async threads, so that predictions stay quick while all cores train.
+fn yield_to_predictions() {
+    // On Linux a thread has a nice value of its own; elsewhere the whole process would yield.
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::nice(NICENESS) {
+        tracing::debug!(%error, "training threads keep their priority");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::config::Config;
+
+    fn pool(workers: usize, threads: usize) -> TrainingPool {
+        let config = Config::from_lookup(&|_| None).expect("the defaults are valid").training;
+        TrainingPool::new(&TrainingConfig { workers, threads, ..config }).expect("threads")
+    }
+
+    #[tokio::test]
+    async fn trainings_share_the_threads_of_a_library() {
+        let pool = pool(2, 2);
+        assert_eq!(pool.threads().share(), 2);
+        let (release, held) = mpsc::channel::<()>();
+        let mut first = std::pin::pin!(pool.run(move || held.recv().is_ok()));
+        assert!(futures::poll!(&mut first).is_pending());
+        pool.run(|| ()).await.expect("a thread is left");
+        assert_eq!(pool.threads().share(), 2, "the second has ended");
+        let mut second =
+            std::pin::pin!(pool.run(|| std::thread::sleep(std::time::Duration::from_millis(50))));
+        assert!(futures::poll!(&mut second).is_pending());
+        assert_eq!(pool.threads().share(), 1, "two are running");
+        release.send(()).expect("the holder waits");
+        assert!(first.await.expect("ran"));
+        second.await.expect("ran");
+        assert_eq!(pool.threads().share(), 2);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn training_threads_yield_and_the_others_do_not() {
+        let own = || rustix::process::nice(0).expect("the nice value");
+        let pool = pool(1, 1);
+        let before = own();
+        assert_eq!(pool.run(own).await.expect("ran"), (before + NICENESS).min(19));
+        assert_eq!(own(), before);
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_and_the_pool_lives_on() {
+        let pool = pool(1, 2);
+        assert!(pool.run(|| panic!("on purpose")).await.is_err());
+        assert_eq!(pool.run(rayon::current_num_threads).await.expect("ran"), 2);
+    }
+}
