@@ -38,7 +38,7 @@ canary: deps ## 100,000 requests of 50 tenants, and a search for canaries in all
 	cargo test --release --test it -- --ignored --nocapture no_canary_leaves_in_a_hundred_thousand
 
 chaos: deps ## 200 rounds of kills, freezes, restarts of Postgres and cut connections against the training queue (CHAOS_ROUNDS, CHAOS_SEED)
-	cargo test --release --test it -- --ignored --nocapture chaos_loses_no_job
+	cargo test --release --test it -- --ignored --nocapture chaos::
 
 bench: deps neo4j-dev ## Run the benchmarks
 	cargo bench

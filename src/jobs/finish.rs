@@ -80,7 +80,7 @@ impl Jobs {
     /// Completes a claimed job that found that no new model is needed.
     ///
     /// # Errors
-    /// As [`complete`], and those of the database.
+    /// [`Error::Cancelled`] if somebody wants it cancelled, [`Error::LeaseLost`] if the claim does not hold any more; those of the database.
     pub async fn complete_without_model(
         &self,
         claim: &Claim,

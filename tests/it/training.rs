@@ -247,8 +247,9 @@ async fn a_full_queue_says_when_to_come_again() {
                     .await
             },
             async {
-                until("queued").await;
+                // First that one, then the other behind it.
                 until("training").await;
+                until("queued").await;
                 let refused = service.train(TENANT_A, "cost_forecasting", json!({"data": rows(30)})).await;
                 let running = service.get("/api/ml/jobs?status=training", TENANT_A).await.ok();
                 let path = format!("/api/ml/jobs/{}", running["jobs"][0]["job_id"].as_str().expect("a job"));

@@ -6,14 +6,14 @@ CREATE TABLE audit.jobs (
     job_id      uuid NOT NULL,
     tenant      uuid NOT NULL,
     was         text,
-    is          text NOT NULL,
+    became      text NOT NULL,
     fence       bigint NOT NULL,
     attempts    integer NOT NULL,
     rounds_done integer
 );
 CREATE FUNCTION audit.note() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 BEGIN
-    INSERT INTO audit.jobs (job_id, tenant, was, is, fence, attempts, rounds_done)
+    INSERT INTO audit.jobs (job_id, tenant, was, became, fence, attempts, rounds_done)
     VALUES (NEW.id, NEW.tenant_id, CASE TG_OP WHEN 'UPDATE' THEN OLD.status END, NEW.status, NEW.fence, NEW.attempts,
             CASE WHEN NEW.progress ->> 'stage' = 'fitting' THEN (NEW.progress ->> 'rounds_done')::integer END);
     RETURN NULL;

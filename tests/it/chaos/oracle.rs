@@ -36,7 +36,7 @@ pub struct Change {
     pub job_id: Uuid,
     pub tenant: Uuid,
     pub was: Option<String>,
-    pub is: String,
+    pub became: String,
     pub fence: i64,
     pub attempts: i32,
     pub rounds_done: Option<i32>,
@@ -53,10 +53,12 @@ pub struct Ends {
 
 /// Every change, in the order of time.
 pub async fn history(database: &TestDatabase) -> Vec<Change> {
-    query_as("SELECT at, job_id, tenant, was, is, fence, attempts, rounds_done FROM audit.jobs ORDER BY n")
-        .fetch_all(&mut database.owner_connection().await)
-        .await
-        .expect("reads")
+    query_as(
+        "SELECT at, job_id, tenant, was, became, fence, attempts, rounds_done FROM audit.jobs ORDER BY n",
+    )
+    .fetch_all(&mut database.owner_connection().await)
+    .await
+    .expect("reads")
 }
 
 /// Checks everything; `running` is the limit of a tenant.
@@ -125,9 +127,9 @@ fn check_history(history: &[Change], running: usize) {
     let state = |name: &str| JobState::parse(name).expect("a state");
     for change in history {
         let before = states.insert(change.job_id, change);
-        assert_eq!(before.map(|before| before.is.as_str()), change.was.as_deref(), "{change:?}");
+        assert_eq!(before.map(|before| before.became.as_str()), change.was.as_deref(), "{change:?}");
         let Some(before) = before else { continue };
-        let (was, is) = (state(&before.is), state(&change.is));
+        let (was, is) = (state(&before.became), state(&change.became));
         let busy = busy.entry(change.tenant).or_default();
         if was == is {
             assert_eq!(before.fence, change.fence, "{change:?}");

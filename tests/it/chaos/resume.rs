@@ -86,8 +86,8 @@ async fn a_finished_training_waits_for_a_database_that_is_away() {
         ],
     );
     let queue = Queue::new(database.service());
-    let request = cluster::request("cost_forecasting", json!({"n_estimators": 300}));
-    queue.submit(tenant(TENANT_A), &request, &cluster::rows(2_000)).await;
+    let request = cluster::request("cost_forecasting", json!({"n_estimators": 1000}));
+    queue.submit(tenant(TENANT_A), &request, &cluster::rows(4_000)).await;
     let worker = program.start(&["worker"], &[]);
     let fitting = "SELECT count(*) FROM training_jobs WHERE progress ->> 'stage' = 'fitting'";
     worker.until("it fits", async || database.count(fitting).await == 1).await;

@@ -267,7 +267,8 @@ impl Storm {
             .iter()
             .filter_map(|(job, killed)| {
                 let claim = history.iter().find(|change| {
-                    let claimed = (change.was.as_deref(), change.is.as_str()) == (Some("queued"), "training");
+                    let claimed =
+                        (change.was.as_deref(), change.became.as_str()) == (Some("queued"), "training");
                     change.job_id == *job && claimed && change.at > *killed
                 });
                 (claim?.at - *killed).to_std().ok()
