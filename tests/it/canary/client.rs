@@ -19,13 +19,16 @@ pub struct Tally(BTreeMap<(&'static str, u16), u64>);
 
 /// The actions and how often, of a thousand, a client takes them. Trainings are rare, since MLflow
 /// takes a dozen requests of each.
-const ACTIONS: [(&str, u32); 13] = [
-    ("predict", 650),
+const ACTIONS: [(&str, u32); 16] = [
+    ("predict", 600),
     ("predict badly", 70),
     ("train stored", 8),
     ("train inline", 5),
     ("train by query", 8),
     ("train by failing query", 9),
+    ("read jobs", 30),
+    ("watch a training", 5),
+    ("watch as another", 15),
     ("read metrics", 70),
     ("read as another", 30),
     ("train as another", 20),
@@ -45,6 +48,8 @@ pub struct Client {
     leaks: Arc<Leaks>,
     rng: Rng,
     http: reqwest::Client,
+    /// Ids of jobs, whoever's.
+    jobs: Vec<String>,
     pub tally: Tally,
 }
 
@@ -68,6 +73,10 @@ impl Tally {
             ("train inline", 200),
             ("train by query", 200),
             ("train by failing query", 422),
+            ("read jobs", 200),
+            ("watch a training", 202),
+            ("watch a training", 200),
+            ("watch as another", 404),
             ("read metrics", 200),
             ("read as another", 403),
             ("train as another", 403),
@@ -96,6 +105,7 @@ impl Client {
             leaks,
             rng,
             http: reqwest::Client::builder().no_proxy().build().expect("a client"),
+            jobs: vec![],
             tally: Tally::default(),
         }
     }
@@ -108,6 +118,7 @@ impl Client {
             json!({"tenant_id": tenant.id, "model_type": "cost_forecasting", "config": {"n_estimators": 5}});
         let answer = self.send("first model", tenant, self.post(tenant, "/api/ml/train", &body)).await;
         assert_eq!(answer["status"], "completed", "{answer}");
+        self.jobs.extend(answer["job_id"].as_str().map(str::to_owned));
     }
 
     /// One action for some tenant.
@@ -131,6 +142,22 @@ impl Client {
             "train stored" | "train inline" | "train by query" | "train by failing query" => {
                 let body = self.training(action, tenant);
                 self.send(action, tenant, self.post(tenant, "/api/ml/train", &body)).await;
+            }
+            "read jobs" => {
+                self.send(action, tenant, self.get(tenant, "/api/ml/jobs?limit=100")).await;
+            }
+            "watch a training" => {
+                let mut body = self.training("train by query", tenant);
+                body["async"] = json!(true);
+                let job = self.send(action, tenant, self.post(tenant, "/api/ml/train", &body)).await;
+                if let Some(id) = job["job_id"].as_str() {
+                    self.send(action, tenant, self.get(tenant, &format!("/api/ml/jobs/{id}/events"))).await;
+                }
+            }
+            "watch as another" => {
+                let job = &self.jobs[self.rng.below(self.jobs.len() as u32) as usize];
+                let path = format!("/api/ml/jobs/{job}{}", ["", "/events"][self.rng.below(2) as usize]);
+                self.send(action, tenant, self.get(tenant, &path)).await;
             }
             "read metrics" => {
                 let path = format!("/api/ml/models/{}/cost_forecasting/metrics", tenant.id);

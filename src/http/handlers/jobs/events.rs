@@ -109,7 +109,8 @@ impl Changes {
         match tokio::time::timeout_at(until, change).await.unwrap_or(Ok(None)) {
             Ok(event) => event.map(|event| (event, self)),
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "an event stream ends early");
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(%tenant, error, "an event stream ends early");
                 None
             }
         }
