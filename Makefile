@@ -37,8 +37,8 @@ fuzz: deps ## 100,000 random statements against the isolation of training_data_q
 canary: deps ## 100,000 requests of 50 tenants, and a search for canaries in all that leaves (CANARY_REQUESTS, CANARY_SEED)
 	cargo test --release --test it -- --ignored --nocapture no_canary_leaves_in_a_hundred_thousand
 
-chaos: deps ## 200 rounds of kills, freezes, restarts of Postgres and cut connections against the training queue (CHAOS_ROUNDS, CHAOS_SEED)
-	cargo test --release --test it -- --ignored --nocapture chaos::
+chaos: deps ## 200 rounds of kills, freezes, restarts of Postgres and cut connections against the training queue, and 100 SIGTERMs under load (CHAOS_ROUNDS, CHAOS_SEED, CHAOS_SIGTERMS)
+	cargo test --release --test it -- --ignored --nocapture --test-threads 1 chaos::
 
 bench: deps neo4j-dev ## Run the benchmarks
 	cargo bench

@@ -6,8 +6,8 @@ use std::{
 };
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     auth::Tokens,
@@ -17,7 +17,7 @@ use crate::{
         neo4j::{GraphSource, OpenError},
         query::{Policy, QueryConfig, TenantQuery},
     },
-    http::{self, AppState, Readiness, Services, Streams},
+    http::{self, AppState, Leave, Readiness, Services, Streams},
     inference::{ModelCache, Predictor},
     jobs::Jobs,
     lifecycle::Lifecycle,
@@ -58,6 +58,14 @@ pub(crate) struct Background {
     prometheus: PrometheusHandle,
 }
 
+/// The background at work: what has to be waited for, and the end of the rest.
+struct Running {
+    claims: Option<JoinHandle<()>>,
+    stop_claims: CancellationToken,
+    outbox: JoinHandle<()>,
+    _stop_all: DropGuard,
+}
+
 impl std::fmt::Debug for App {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("App").field("config", &self.background.config).finish_non_exhaustive()
@@ -86,8 +94,8 @@ impl App {
         Ok(Self { state: AppState::new(services), background, leaving })
     }
 
-    /// Serves until `shutdown` completes, then finishes the requests in flight. Trainings that do not end within the
-    /// grace period go back to the queue.
+    /// Serves until `shutdown` completes, then until load balancers have noticed, and finishes the requests in flight.
+    /// Trainings that do not end within the grace period go back to the queue.
     ///
     /// # Errors
     /// If the port of the metrics cannot be opened.
@@ -98,18 +106,34 @@ impl App {
     ) -> Result<(), BoxError> {
         let Self { state, background, leaving } = self;
         let api = &background.config.api;
+        let (delay, grace) = (api.shutdown_delay, api.shutdown_grace);
         tracing::info!(address = %listener.local_addr()?, environment = ?background.config.environment, "serving");
+        let mut running = background.start(&state).await?;
         let draining = CancellationToken::new();
         let _stop_serving = draining.clone().drop_guard();
-        // A wait for a training ends with the grace period; what is left of an answer needs a moment.
-        let grace = api.shutdown_grace + ANSWER;
-        let served = tokio::spawn({
+        let mut served = tokio::spawn({
             let draining = draining.clone().cancelled_owned();
-            let router = http::router(state.clone());
-            async move { http::serve(listener, router, draining, grace).await }
+            let router = http::router(state);
+            // A wait for a training ends with the grace period; what is left of an answer needs a moment.
+            let leave = Leave { delay, grace: grace + ANSWER };
+            async move { http::serve(listener, router, draining, leave).await }
         });
-        background.run(&state, shutdown, || draining.cancel(), || leaving.cancel()).await?;
-        if !served.await? {
+        shutdown.await;
+        let end = Instant::now() + delay + grace;
+        background.start_draining(&running);
+        draining.cancel();
+        let answers = async {
+            // Who waits for a training may wait for another process's.
+            let in_time = tokio::time::timeout_at(end.into(), &mut served).await;
+            leaving.cancel();
+            match in_time {
+                Ok(served) => served,
+                Err(_) => served.await,
+            }
+        };
+        let (answered, finished) = tokio::join!(answers, background.finish(&mut running, end));
+        finished?;
+        if !answered? {
             tracing::warn!("some requests did not finish within the grace period");
         }
         background.database.close().await;
@@ -121,29 +145,26 @@ impl App {
     /// # Errors
     /// If that port cannot be opened.
     pub async fn work(self, shutdown: impl Future<Output = ()>) -> Result<(), BoxError> {
-        tracing::info!(trainings = self.background.config.training.workers, "working");
-        self.background.run(&self.state, shutdown, || (), || ()).await?;
-        self.background.database.close().await;
+        let Self { state, background, .. } = self;
+        tracing::info!(trainings = background.config.training.workers, "working");
+        let mut running = background.start(&state).await?;
+        shutdown.await;
+        background.start_draining(&running);
+        background.finish(&mut running, Instant::now() + background.config.api.shutdown_grace).await?;
+        background.database.close().await;
         Ok(())
     }
 }
 
 impl Background {
-    /// Runs until `shutdown` completes, calls `on_draining`, lets the trainings end or hands them back, and
-    /// calls `on_drained`.
-    async fn run(
-        &self,
-        state: &AppState,
-        shutdown: impl Future<Output = ()>,
-        on_draining: impl FnOnce(),
-        on_drained: impl FnOnce(),
-    ) -> Result<(), BoxError> {
+    /// Starts all of it.
+    async fn start(&self, state: &AppState) -> Result<Running, BoxError> {
         let stop = CancellationToken::new();
-        let _stop_all = stop.clone().drop_guard();
+        let stop_all = stop.clone().drop_guard();
         if let Some(port) = self.config.api.metrics_port {
             let metrics = TcpListener::bind((self.config.api.host.as_str(), port)).await?;
             let router = http::routes::metrics_router(state.clone());
-            tokio::spawn(http::serve(metrics, router, stop.clone().cancelled_owned(), Duration::ZERO));
+            tokio::spawn(http::serve(metrics, router, stop.clone().cancelled_owned(), Leave::AT_ONCE));
         }
         tokio::spawn(watch_database(self.database.clone(), Arc::clone(&self.readiness), stop.clone()));
         tokio::spawn(upkeep(self.prometheus.clone(), stop.clone()));
@@ -155,28 +176,34 @@ impl Background {
             let (schedules, stop) = (self.schedules.clone(), stop.clone());
             async move { schedules.run(stop).await }
         });
-        let drain = tokio::spawn({
+        let outbox = tokio::spawn({
             let outbox = self.outbox.clone();
             async move { outbox.drain().await }
         });
         let stop_claims = CancellationToken::new();
-        let work = (self.config.training.workers > 0).then(|| {
+        let claims = (self.config.training.workers > 0).then(|| {
             let (worker, stop) = (self.worker.clone(), stop_claims.clone());
             tokio::spawn(async move { worker.run(stop).await })
         });
-        shutdown.await;
+        Ok(Running { claims, stop_claims, outbox, _stop_all: stop_all })
+    }
+
+    /// Not ready any more, and takes no more trainings.
+    fn start_draining(&self, running: &Running) {
         tracing::info!("shutting down: finishing the requests and trainings under way");
         self.readiness.start_draining();
-        on_draining();
-        stop_claims.cancel();
-        if let Some(work) = work {
-            work.await?;
+        running.stop_claims.cancel();
+    }
+
+    /// Lets the trainings end until `end`, hands back the others, and stops the rest.
+    async fn finish(&self, running: &mut Running, end: Instant) -> Result<(), BoxError> {
+        if let Some(claims) = running.claims.take() {
+            claims.await?;
         }
-        let grace = self.config.api.shutdown_grace;
-        self.worker.finish(grace).await;
-        on_drained();
+        self.worker.finish(end.saturating_duration_since(Instant::now())).await;
         // Runs that are not complete are given back to the outbox.
-        let _ = tokio::time::timeout(grace, async { tokio::join!(self.outbox.stopped(), drain) }).await;
+        let stopped = async { tokio::join!(self.outbox.stopped(), &mut running.outbox) };
+        let _ = tokio::time::timeout(self.config.api.shutdown_grace, stopped).await;
         Ok(())
     }
 }

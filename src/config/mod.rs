@@ -103,7 +103,9 @@ pub struct ApiConfig {
     pub cors_origins: Vec<String>,
     /// Largest request body in bytes.
     pub max_body_bytes: usize,
-    /// How long a shutdown waits for requests in flight.
+    /// How long a shutdown still takes requests: until load balancers have noticed.
+    pub shutdown_delay: Duration,
+    /// How long a shutdown then waits for requests in flight.
     pub shutdown_grace: Duration,
 }
 
@@ -221,6 +223,9 @@ impl Config {
                 metrics_port: settings.optional("METRICS_PORT")?,
                 cors_origins: origins(&settings)?,
                 max_body_bytes: settings.parse("MAX_BODY_BYTES", 16 << 20)?,
+                shutdown_delay: Duration::from_secs(
+                    settings.parse("SHUTDOWN_DELAY_SECONDS", if environment.is_strict() { 5 } else { 0 })?,
+                ),
                 shutdown_grace: Duration::from_secs(settings.parse("SHUTDOWN_GRACE_SECONDS", 30)?),
             },
             token: token(&settings, environment)?,

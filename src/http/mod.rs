@@ -25,7 +25,7 @@ mod timestamp;
 pub use caller::{Admin, Member};
 pub use cors::AllowedOrigins;
 pub use routes::router;
-pub use server::serve;
+pub use server::{Leave, serve};
 pub use state::{AppState, HttpConfig, Readiness, Services};
 pub use streams::Streams;
 

@@ -84,6 +84,7 @@ impl MemoryBudget {
     /// [`Error::Invalid`] if the whole budget is smaller.
     pub(super) async fn reserve(&self, bytes: u64, model_type: ModelType) -> Result<Reservation> {
         let units = self.fits(bytes, model_type)?;
+        tracing::debug!(megabytes = units, "memory to reserve");
         let held = Arc::clone(&self.units).acquire_many_owned(units).await.map_err(Error::internal)?;
         Ok(Reservation { budget: self.clone(), held })
     }
@@ -115,6 +116,7 @@ impl Reservation {
     /// As [`MemoryBudget::reserve`].
     pub(super) fn grow(&mut self, bytes: u64, model_type: ModelType) -> Result<()> {
         let units = self.budget.fits(bytes, model_type)?;
+        tracing::debug!(megabytes = units, "memory to reserve");
         let more = (units as usize).saturating_sub(self.held.num_permits());
         let free = self.budget.units.available_permits().min(more);
         let free = u32::try_from(free).unwrap_or(u32::MAX);

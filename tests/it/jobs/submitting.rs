@@ -202,7 +202,7 @@ async fn who_hangs_up_may_ask_again_under_the_key() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_waits_when_the_service_ends_is_told_where_the_job_is() {
-    let service = Service::start_with(&[("WORKERS", "0")]).await;
+    let service = Service::start_with(&[("WORKERS", "0"), ("SHUTDOWN_GRACE_SECONDS", "1")]).await;
     let body = quick();
     let waiting = request(&service, "POST", TRAIN, &[], Some(&body));
     let ending = async {

@@ -278,6 +278,19 @@ impl Model {
         self.jobs.iter().filter(|job| job.order.tenant == tenant && job.state == state).count()
     }
 
+    /// Tenants that were ever served, first the one whose turn lies back the longest.
+    pub fn turns(&self) -> Vec<usize> {
+        let mut tenants: Vec<usize> = self.served.keys().copied().collect();
+        tenants.sort_unstable_by_key(|tenant| self.served[tenant]);
+        tenants
+    }
+
+    /// Takes over who was served in which order: of a race, the answers alone do not tell.
+    pub fn adopt_turns(&mut self, tenants: &[usize]) {
+        self.turn = tenants.len();
+        self.served = tenants.iter().copied().zip(1..).collect();
+    }
+
     /// What must hold whatever was done.
     pub fn check(&self) {
         for job in &self.jobs {

@@ -306,6 +306,19 @@ impl World {
             .expect("reads")
     }
 
+    /// Tenants that were ever served, first the one whose turn lies back the longest.
+    pub async fn turns(&self) -> Vec<usize> {
+        let tenants: Vec<Uuid> = query_scalar(
+            "SELECT tenant_id FROM training_jobs WHERE claimed_at IS NOT NULL
+              GROUP BY tenant_id ORDER BY max(claimed_at)",
+        )
+        .fetch_all(&mut *self.owner.lock().await)
+        .await
+        .expect("reads");
+        let index = |id: &Uuid| (0..TENANTS.len()).find(|&index| tenant_of(index).uuid() == *id);
+        tenants.iter().map(|id| index(id).expect("a tenant of the test")).collect()
+    }
+
     /// Files that jobs have.
     pub async fn files(&self) -> i64 {
         query_scalar("SELECT count(*) FROM training_job_files")
