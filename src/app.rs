@@ -84,7 +84,8 @@ impl App {
         tls::install_provider();
         warn_of_settings(&config);
         let graph = graph(&config).await.map_err(Error::internal)?;
-        let database = Database::new(&config.postgres.service(), &config.postgres.pool());
+        let database = Database::new(&config.postgres.service(), &config.postgres.pool())
+            .with_single_tenant(config.single_tenant);
         let readiness = Arc::new(Readiness::default());
         check_login(&config, &database, &readiness).await?;
         let outbox = outbox(&config, &database)?;
@@ -313,7 +314,8 @@ async fn graph(config: &Config) -> Result<Option<GraphSource>, OpenError> {
     Ok(Some(graph))
 }
 
-/// Production refuses a login that row-level security does not bind; elsewhere it is a warning.
+/// Production refuses a login that row-level security does not bind, or whose workers it may not keep to the single
+/// tenant; elsewhere it is a warning.
 async fn check_login(config: &Config, database: &Database, readiness: &Readiness) -> Result<()> {
     let findings = match privileges::check(database).await {
         Ok(findings) => findings,

@@ -25,7 +25,8 @@ enum Action {
 }
 
 pub(crate) async fn run(args: &TrackingArgs, config: &Config) -> Result<(), BoxError> {
-    let database = Database::new(&config.postgres.service(), &config.postgres.pool());
+    let database = Database::new(&config.postgres.service(), &config.postgres.pool())
+        .with_single_tenant(config.single_tenant);
     let mut out = std::io::stdout().lock();
     match args.action {
         Action::List => {

@@ -25,6 +25,10 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(75);
 /// Pause after a failed accept: with no file descriptor left the next would fail at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How long a connection that was just taken has for the beginning of its request: the graceful end closes those
+/// that have said nothing yet.
+const FIRST_WORDS: Duration = Duration::from_millis(100);
+
 /// How a server takes its leave.
 #[derive(Debug, Clone, Copy)]
 pub struct Leave {
@@ -77,7 +81,9 @@ pub async fn serve(
             }
         }
     }
-    tokio::time::timeout(leave.grace, connections.watched.shutdown()).await.is_ok()
+    let first_words = FIRST_WORDS.min(leave.grace);
+    tokio::time::sleep(first_words).await;
+    tokio::time::timeout(leave.grace - first_words, connections.watched.shutdown()).await.is_ok()
 }
 
 /// Asks clients, once `leaving`, to send nothing more over the connection of an answer. One that is merely closed

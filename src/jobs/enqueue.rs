@@ -68,6 +68,14 @@ impl Origin {
             Self::Schedule => "schedule",
         }
     }
+
+    /// How many of so many places its jobs may take: those of schedules can wait, and leave half to people.
+    fn share_of(self, places: usize) -> usize {
+        match self {
+            Self::Api => places,
+            Self::Schedule => places.div_ceil(2),
+        }
+    }
 }
 
 /// A job that is in the queue.
@@ -83,7 +91,8 @@ impl Jobs {
     /// Queues a job for the tenant of the open scope.
     ///
     /// # Errors
-    /// [`Error::QueueFull`] if the tenant has too many jobs waiting, [`Error::Busy`] if all tenants together have,
+    /// [`Error::QueueFull`] if the tenant has too many jobs waiting, [`Error::Busy`] if it has some and all tenants
+    /// together have too many,
     /// [`Error::Invalid`] for an idempotency key that stands for another request, and those of the database.
     pub async fn enqueue(&self, new: NewJob<'_>) -> Result<Enqueued> {
         let named = new.idempotency_key.map(|named| (named.key, fingerprint(&named, new.rows.as_deref())));
@@ -97,7 +106,7 @@ impl Jobs {
                 return Ok(Enqueued { id, created: false });
             }
         }
-        self.check_total().await?;
+        let is_full = self.is_full(new.origin).await?;
         let mut transaction = self.database.tenant_transaction("job_enqueue").await?;
         lock_tenant(&mut transaction).await?;
         // Again, for the same request may have come at the same time.
@@ -107,7 +116,7 @@ impl Jobs {
             transaction.commit().await?;
             return Ok(Enqueued { id, created: false });
         }
-        self.check_tenant(&mut transaction).await?;
+        self.check_room(&mut transaction, new.origin, is_full).await?;
         let id = insert(&mut transaction, &new, named).await?;
         if let Some(rows) = &new.rows {
             files::insert_rows(&mut transaction, id, rows).await?;
@@ -138,9 +147,9 @@ impl Jobs {
         Ok(id)
     }
 
-    /// Queued jobs of all tenants, counted up to the limit.
-    async fn check_total(&self) -> Result<()> {
-        let limit = i64::try_from(self.limits.queued).unwrap_or(i64::MAX);
+    /// Whether all tenants together have as many jobs waiting as they may.
+    async fn is_full(&self, origin: Origin) -> Result<bool> {
+        let limit = i64::try_from(origin.share_of(self.limits.queued)).unwrap_or(i64::MAX);
         let mut transaction = self.database.worker_transaction(Worker::Training, "job_count").await?;
         let queued: i64 = query_scalar(
             "SELECT count(*) FROM (
@@ -150,11 +159,18 @@ impl Jobs {
         .fetch_one(&mut *transaction)
         .await?;
         transaction.commit().await?;
-        if queued >= limit { Err(Error::Busy { retry_after: RETRY_AFTER }) } else { Ok(()) }
+        Ok(queued >= limit)
     }
 
-    async fn check_tenant(&self, transaction: &mut TenantTransaction) -> Result<()> {
-        let limit = self.limits.queued_by_tenant;
+    /// Refuses a job for which there is no room. A person's is taken while the tenant has no other: nobody is locked out
+    /// by the others.
+    async fn check_room(
+        &self,
+        transaction: &mut TenantTransaction,
+        origin: Origin,
+        is_full: bool,
+    ) -> Result<()> {
+        let limit = origin.share_of(self.limits.queued_by_tenant);
         let queued: i64 = query_scalar(
             "SELECT count(*) FROM training_jobs
               WHERE tenant_id = $1 AND status = 'queued' AND request IS NOT NULL",
@@ -164,6 +180,9 @@ impl Jobs {
         .await?;
         if queued >= i64::try_from(limit).unwrap_or(i64::MAX) {
             return Err(Error::QueueFull { limit, retry_after: RETRY_AFTER });
+        }
+        if is_full && (queued > 0 || origin == Origin::Schedule) {
+            return Err(Error::Busy { retry_after: RETRY_AFTER });
         }
         Ok(())
     }

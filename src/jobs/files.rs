@@ -24,7 +24,7 @@ pub enum JobFile {
 }
 
 impl JobFile {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Rows => "rows",
             Self::Checkpoint => "checkpoint",

@@ -88,9 +88,12 @@ impl Jobs {
         metrics: &Value,
         outcome: &Value,
     ) -> Result<()> {
-        let mut transaction = self.database.tenant_transaction("job_complete").await?;
-        complete(&mut transaction, claim, Completion { model_id, metrics, outcome }).await?;
-        transaction.commit().await
+        let completed = async {
+            let mut transaction = self.database.tenant_transaction("job_complete").await?;
+            complete(&mut transaction, claim, Completion { model_id, metrics, outcome }).await?;
+            transaction.commit().await
+        };
+        in_time(ANSWER, completed).await
     }
 
     /// Ends a claimed job with a message that its user may read, and with the whole error for the answer.

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, FromRow, query_as, query_scalar, types::Json};
+use sqlx::{AssertSqlSafe, FromRow, query_as, query_scalar};
 use uuid::Uuid;
 
 use super::{JobState, Jobs, Progress};
@@ -12,8 +12,11 @@ use crate::{
     storage::{TenantTransaction, Worker},
 };
 
-const COLUMNS: &str = "j.id, j.model_type, j.status, j.origin, j.priority, j.attempts, j.revision, j.user_id, j.request,
-    j.hyperparameters, j.validation_split::float8 AS validation_split, j.training_data_query, j.created_at, j.started_at,
+/// What only one job is read with: a list of long texts would be long a hundred times.
+const TEXTS: &str = "j.request, j.training_data_query";
+const NO_TEXTS: &str = "NULL::json AS request, NULL::text AS training_data_query";
+const COLUMNS: &str = "j.id, j.model_type, j.status, j.origin, j.priority, j.attempts, j.revision, j.user_id,
+    j.hyperparameters, j.validation_split::float8 AS validation_split, j.created_at, j.started_at,
     j.completed_at, j.run_at, j.cancel_requested_at, j.progress, j.metrics, j.outcome, j.error, j.error_message,
     j.model_id, j.mlflow_run_id,
     EXISTS (SELECT FROM tracking_outbox o
@@ -52,13 +55,14 @@ pub struct Page {
 }
 
 /// A row of `training_jobs`: of the queue, or the platform's.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, FromRow)]
 pub struct Job {
     /// Its id.
     pub id: Uuid,
     /// What is trained, as the row says.
     pub model_type: String,
     /// How it stands.
+    #[sqlx(rename = "status", try_from = "String")]
     pub state: JobState,
     /// `api` or `schedule`; `None`: not of the queue.
     pub origin: Option<String>,
@@ -70,13 +74,13 @@ pub struct Job {
     pub revision: i64,
     /// Who asked for it.
     pub user_id: Option<String>,
-    /// As it was queued; `None`: not of the queue.
+    /// As it was queued; `None`: not of the queue, or one of a list.
     pub request: Option<Value>,
     /// Hyperparameters by name.
     pub hyperparameters: Option<Value>,
     /// Share of the rows held out.
     pub validation_split: Option<f64>,
-    /// The tenant's own SELECT.
+    /// The tenant's own SELECT; not of a list.
     pub training_data_query: Option<String>,
     /// When it was queued.
     pub created_at: DateTime<Utc>,
@@ -89,6 +93,7 @@ pub struct Job {
     /// Since when it is to stop.
     pub cancel_requested_at: Option<DateTime<Utc>>,
     /// How far it is, while it runs.
+    #[sqlx(json(nullable))]
     pub progress: Option<Progress>,
     /// Of the model, once it is there.
     pub metrics: Option<Value>,
@@ -101,75 +106,12 @@ pub struct Job {
     /// The model.
     pub model_id: Option<Uuid>,
     /// Its run in MLflow, once it is complete.
+    #[sqlx(rename = "mlflow_run_id")]
     pub run_id: Option<String>,
     /// Whether its run is being logged right now.
     pub being_logged: bool,
     /// Place among the tenant's queued jobs, from 1; `None`: not queued.
     pub queue_position: Option<i64>,
-}
-
-#[derive(FromRow)]
-struct Row {
-    id: Uuid,
-    model_type: String,
-    status: String,
-    origin: Option<String>,
-    priority: i16,
-    attempts: i32,
-    revision: i64,
-    user_id: Option<String>,
-    request: Option<Value>,
-    hyperparameters: Option<Value>,
-    validation_split: Option<f64>,
-    training_data_query: Option<String>,
-    created_at: DateTime<Utc>,
-    started_at: Option<DateTime<Utc>>,
-    completed_at: Option<DateTime<Utc>>,
-    run_at: DateTime<Utc>,
-    cancel_requested_at: Option<DateTime<Utc>>,
-    progress: Option<Json<Progress>>,
-    metrics: Option<Value>,
-    outcome: Option<Value>,
-    error: Option<Value>,
-    error_message: Option<String>,
-    model_id: Option<Uuid>,
-    mlflow_run_id: Option<String>,
-    being_logged: bool,
-    queue_position: Option<i64>,
-}
-
-impl From<Row> for Job {
-    fn from(row: Row) -> Self {
-        Self {
-            id: row.id,
-            model_type: row.model_type,
-            // The table's own rule allows no other.
-            state: JobState::parse(&row.status).unwrap_or(JobState::Failed),
-            origin: row.origin,
-            priority: row.priority,
-            attempts: row.attempts,
-            revision: row.revision,
-            user_id: row.user_id,
-            request: row.request,
-            hyperparameters: row.hyperparameters,
-            validation_split: row.validation_split,
-            training_data_query: row.training_data_query,
-            created_at: row.created_at,
-            started_at: row.started_at,
-            completed_at: row.completed_at,
-            run_at: row.run_at,
-            cancel_requested_at: row.cancel_requested_at,
-            progress: row.progress.map(|progress| progress.0),
-            metrics: row.metrics,
-            outcome: row.outcome,
-            error: row.error,
-            error_message: row.error_message,
-            model_id: row.model_id,
-            run_id: row.mlflow_run_id,
-            being_logged: row.being_logged,
-            queue_position: row.queue_position,
-        }
-    }
 }
 
 impl Jobs {
@@ -179,14 +121,15 @@ impl Jobs {
     /// [`Error::NotFound`] for a job that the tenant does not have, and those of the database.
     pub async fn get(&self, job_id: Uuid) -> Result<Job> {
         let mut transaction = self.database.tenant_snapshot("job_get").await?;
-        let statement = format!("SELECT {COLUMNS} FROM training_jobs j WHERE j.id = $1 AND j.tenant_id = $2");
-        let row: Option<Row> = query_as(AssertSqlSafe(statement))
+        let statement =
+            format!("SELECT {COLUMNS}, {TEXTS} FROM training_jobs j WHERE j.id = $1 AND j.tenant_id = $2");
+        let job: Option<Job> = query_as(AssertSqlSafe(statement))
             .bind(job_id)
             .bind(transaction.tenant().uuid())
             .fetch_optional(&mut *transaction)
             .await?;
         transaction.commit().await?;
-        row.map(Job::from).ok_or_else(not_found)
+        job.ok_or_else(not_found)
     }
 
     /// Those of the jobs, of any tenants, that have not ended.
@@ -213,12 +156,12 @@ impl Jobs {
         let mut transaction = self.database.tenant_snapshot("job_list").await?;
         // One more than asked for tells whether there is a next page.
         let statement = format!(
-            "SELECT {COLUMNS} FROM training_jobs j
+            "SELECT {COLUMNS}, {NO_TEXTS} FROM training_jobs j
               WHERE j.tenant_id = $1 AND ($2::text IS NULL OR j.model_type = $2) AND ($3::text IS NULL OR j.status = $3)
                 AND ($4::timestamptz IS NULL OR (j.created_at, j.id) < ($4, $5))
               ORDER BY j.created_at DESC, j.id DESC LIMIT $6"
         );
-        let rows: Vec<Row> = query_as(AssertSqlSafe(statement))
+        let mut jobs: Vec<Job> = query_as(AssertSqlSafe(statement))
             .bind(transaction.tenant().uuid())
             .bind(filter.model_type.map(|model_type| model_type.name))
             .bind(filter.state.map(JobState::name))
@@ -228,8 +171,8 @@ impl Jobs {
             .fetch_all(&mut *transaction)
             .await?;
         transaction.commit().await?;
-        let more = rows.len() > limit;
-        let jobs: Vec<Job> = rows.into_iter().take(limit).map(Job::from).collect();
+        let more = jobs.len() > limit;
+        jobs.truncate(limit);
         let next = jobs.last().filter(|_| more);
         let next = next.map(|job| Position { created_at: job.created_at, id: job.id });
         Ok(Page { jobs, next })

@@ -6,7 +6,7 @@ use sqlx::query_as;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{ANSWER, JobState, Jobs, signals};
+use super::{ANSWER, JobFile, JobState, Jobs, signals};
 use crate::{
     Error, Result,
     auth::TenantId,
@@ -20,7 +20,8 @@ pub struct Reaped {
     pub tenant: TenantId,
     /// Which.
     pub job_id: Uuid,
-    /// Queued again; cancelled, as was asked for before; failed, if it has lost too many workers.
+    /// Queued again; cancelled, as was asked for before; failed, if it has lost too many workers, and the last one without
+    /// getting on.
     pub state: JobState,
 }
 
@@ -73,19 +74,24 @@ impl Jobs {
     async fn take_lost(&self) -> Result<Vec<Reaped>> {
         let given_up = Error::Abandoned { attempts: self.limits.attempts };
         let mut transaction = self.database.worker_transaction(Worker::Training, "job_reap").await?;
-        // The first loss may be anybody's: a process that was killed. Later ones may be the job's own doing.
+        // The first loss may be anybody's: a process that was killed. Later ones may be the job's own doing, and jobs
+        // that were lost together do not come back together. One that has got on since it was claimed is not given up.
         let rows: Vec<(Uuid, Uuid, String)> = query_as(
             "WITH lost AS (
                  SELECT id, CASE WHEN cancel_requested_at IS NOT NULL THEN 'cancelled'
-                                 WHEN attempts >= $1::int THEN 'failed' ELSE 'queued' END AS next
-                   FROM training_jobs
+                                 WHEN attempts < $1::int THEN 'queued'
+                                 WHEN EXISTS (SELECT FROM training_job_files f
+                                               WHERE f.tenant_id = l.tenant_id AND f.job_id = l.id
+                                                 AND f.name = $4 AND f.written_at > l.claimed_at) THEN 'queued'
+                                 ELSE 'failed' END AS next
+                   FROM training_jobs l
                   WHERE status = 'training' AND request IS NOT NULL AND lease_until < clock_timestamp()
                     FOR UPDATE SKIP LOCKED)
              UPDATE training_jobs j
                 SET status = next, fence = fence + 1, lease_until = NULL, worker = NULL, updated_at = now(),
                     revision = revision + 1, progress = NULL,
                     run_at = now() + CASE WHEN attempts < 2 THEN interval '0'
-                                          ELSE least(300, power(2, attempts - 2)) * interval '1 s' END,
+                                          ELSE least(300, power(2, least(attempts, 12) - 2)) * (0.5 + random()) * interval '1 s' END,
                     completed_at = CASE WHEN next <> 'queued' THEN now() END,
                     error_message = CASE WHEN next = 'failed' THEN $2 END,
                     error = CASE WHEN next = 'failed' THEN json_build_object('code', $3::text, 'message', $2::text, 'attempts', $1::int) END
@@ -95,6 +101,7 @@ impl Jobs {
         .bind(i32::try_from(self.limits.attempts).unwrap_or(i32::MAX))
         .bind(given_up.to_string())
         .bind(given_up.code())
+        .bind(JobFile::Checkpoint.name())
         .fetch_all(&mut *transaction)
         .await?;
         let mut reaped = Vec::with_capacity(rows.len());

@@ -1,5 +1,7 @@
 //! What becomes of a job.
 
+use crate::{Error, Result};
+
 /// State of a job. `Queued` and `Training` may follow each other in both directions: a worker hands a job
 /// back, or is lost; the other three are final.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -53,6 +55,14 @@ impl JobState {
             Self::Training => next != Self::Training,
             Self::Completed | Self::Failed | Self::Cancelled => false,
         }
+    }
+}
+
+impl TryFrom<String> for JobState {
+    type Error = Error;
+
+    fn try_from(name: String) -> Result<Self> {
+        Self::parse(&name).ok_or_else(|| Error::internal(format!("no such state: {name}")))
     }
 }
 

@@ -46,50 +46,91 @@ pub(super) enum Made {
     Nothing,
 }
 
-/// Computes when rows are due that were planned by other settings, or not at all yet. Returns whether there may
-/// be more of them.
+/// When a row is due next.
+#[derive(Debug)]
+pub(super) struct Next {
+    /// `None`: never.
+    pub(super) due_at: Option<DateTime<Utc>>,
+    /// What that was computed from.
+    pub(super) planned_by: String,
+}
+
+/// Which rows a scheduler plans.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Those that nobody has planned yet.
+    New,
+    /// Those that other settings planned, as well.
+    All,
+}
+
+/// A row's place among all, which are gone through in this order: tenant, type.
+pub(super) type Place = (Uuid, String);
+
+/// Computes when the next rows after a place are due. Returns the place where they end, if there may be more.
+///
+/// What is due or claimed is left as it is, or its time would be lost: who works on it plans it anew. But where the
+/// default is off, what is due of it is not wanted any more.
 pub(super) async fn plan_some(
     transaction: &mut WorkerTransaction,
     settings: &RetrainConfig,
+    reach: Reach,
+    after: &Place,
     now: DateTime<Utc>,
-) -> Result<bool> {
+) -> Result<Option<Place>> {
     let default = Plan::new(&super::Schedule::Default, settings).text();
     let statement = format!(
         "SELECT {COLUMNS} FROM training_schedules
-          WHERE kind IN ('default', 'cron')
-            AND planned_by IS DISTINCT FROM CASE kind WHEN 'default' THEN $1 ELSE cron || ' ' || time_zone || $2 END
+          WHERE kind IN ('default', 'cron') AND (tenant_id, model_type) > ($1, $2)
+            AND (planned_by IS NULL
+                 OR ($3 AND planned_by <> CASE kind WHEN 'default' THEN $4 ELSE cron || ' ' || time_zone || $5 END
+                     AND (claimed_until IS NULL OR claimed_until <= $6)
+                     AND (due_at IS NULL OR due_at > $6 OR (kind = 'default' AND NOT $7))))
           ORDER BY tenant_id, model_type LIMIT {PLANNED} FOR UPDATE SKIP LOCKED"
     );
-    let rows: Vec<Row> = query_as(AssertSqlSafe(statement))
-        .bind(&default)
+    let mut rows: Vec<Row> = query_as(AssertSqlSafe(statement))
+        .bind(after.0)
+        .bind(&after.1)
+        .bind(reach == Reach::All)
+        .bind(default)
         .bind(plan::suffix(settings.jitter))
+        .bind(now)
+        .bind(settings.enabled)
         .fetch_all(&mut **transaction)
         .await?;
     let mut planned = Planned::default();
     for row in &rows {
         let schedule = row.schedule();
         let plan = Plan::new(&schedule, settings);
+        let due_after = |from| plan.due_after(from, row.tenant_id, &row.model_type);
+        let due_at = match &row.planned_by {
+            // It was never planned, and misses nothing since its birth.
+            None => due_after(row.created_at),
+            // Other times begin now.
+            Some(text) => row
+                .due_at
+                .and_then(|due_at| plan.moved(due_at, text, row.tenant_id, &row.model_type))
+                .or_else(|| due_after(now)),
+        };
         planned.tenants.push(row.tenant_id);
         planned.model_types.push(row.model_type.as_str());
-        // A row that was never planned misses nothing since its birth; other settings begin now.
-        let from = if row.is_planned() { now } else { row.created_at };
-        planned.due.push(plan.due_after(from, row.tenant_id, &row.model_type));
+        planned.due.push(due_at);
+        planned.by.push(plan.text());
     }
     query(
-        "UPDATE training_schedules s
-            SET due_at = planned.due_at,
-                planned_by = CASE kind WHEN 'default' THEN $4 ELSE cron || ' ' || time_zone || $5 END
-           FROM unnest($1::uuid[], $2::text[], $3::timestamptz[]) AS planned (tenant_id, model_type, due_at)
+        "UPDATE training_schedules s SET due_at = planned.due_at, planned_by = planned.planned_by
+           FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::text[])
+                AS planned (tenant_id, model_type, due_at, planned_by)
           WHERE s.tenant_id = planned.tenant_id AND s.model_type = planned.model_type",
     )
     .bind(planned.tenants)
     .bind(planned.model_types)
     .bind(planned.due)
-    .bind(default)
-    .bind(plan::suffix(settings.jitter))
+    .bind(planned.by)
     .execute(&mut **transaction)
     .await?;
-    Ok(rows.len() as i64 == PLANNED)
+    let more = rows.len() as i64 == PLANNED;
+    Ok(rows.pop().filter(|_| more).map(|last| (last.tenant_id, last.model_type)))
 }
 
 #[derive(Default)]
@@ -97,11 +138,14 @@ struct Planned<'a> {
     tenants: Vec<Uuid>,
     model_types: Vec<&'a str>,
     due: Vec<Option<DateTime<Utc>>>,
+    by: Vec<String>,
 }
 
-/// Claims rows that are due, those first that are due the longest.
+/// Claims rows that are due, those first that are due the longest. Rows of the default only where it is on: where it
+/// is off they are due by the settings of others, who know what to do with them.
 pub(super) async fn claim_some(
     transaction: &mut WorkerTransaction,
+    settings: &RetrainConfig,
     now: DateTime<Utc>,
 ) -> Result<Vec<Claim>> {
     let columns =
@@ -110,12 +154,14 @@ pub(super) async fn claim_some(
         "UPDATE training_schedules s SET claimed_until = $1::timestamptz + $2
            FROM (SELECT tenant_id, model_type FROM training_schedules
                   WHERE due_at <= $1 AND (claimed_until IS NULL OR claimed_until <= $1)
+                    AND (kind <> 'default' OR $3)
                   ORDER BY due_at LIMIT {BATCH} FOR UPDATE SKIP LOCKED) due
           WHERE s.tenant_id = due.tenant_id AND s.model_type = due.model_type RETURNING {columns}"
     );
     let rows: Vec<Row> = query_as(AssertSqlSafe(statement))
         .bind(now)
         .bind(interval(LEASE))
+        .bind(settings.enabled)
         .fetch_all(&mut **transaction)
         .await?;
     let claim = |row: Row| {
@@ -142,7 +188,7 @@ pub(super) async fn finish(
     claim: &Claim,
     made: &Made,
     now: DateTime<Utc>,
-    next: Option<DateTime<Utc>>,
+    next: Next,
 ) -> Result<bool> {
     let (outcome, job_id, message, mark) = match made {
         Made::Queued(job_id, mark) => (Some(QUEUED), Some(*job_id), None, *mark),
@@ -154,7 +200,8 @@ pub(super) async fn finish(
     };
     let finished = query(
         "UPDATE training_schedules
-            SET due_at = CASE WHEN due_at = $4 THEN $5 ELSE due_at END, claimed_until = NULL,
+            SET due_at = CASE WHEN due_at = $4 THEN $5 ELSE due_at END,
+                planned_by = CASE WHEN due_at = $4 THEN $12 ELSE planned_by END, claimed_until = NULL,
                 last_run_at = CASE WHEN $7::text IS NULL THEN last_run_at ELSE $6 END,
                 last_job_id = CASE WHEN $7::text IS NULL THEN last_job_id ELSE $8 END,
                 last_message = CASE WHEN $7::text IS NULL THEN last_message ELSE $9 END,
@@ -167,13 +214,14 @@ pub(super) async fn finish(
     .bind(claim.entry.model_type.name)
     .bind(claim.token)
     .bind(claim.due_at)
-    .bind(next)
+    .bind(next.due_at)
     .bind(now)
     .bind(outcome)
     .bind(job_id)
     .bind(message.as_deref())
     .bind(mark.map(|mark| mark.rows))
     .bind(mark.map(|mark| mark.last_id))
+    .bind(next.planned_by)
     .execute(&mut **transaction)
     .await?;
     Ok(finished.rows_affected() == 1)

@@ -4,7 +4,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::{
     Entry, Outcome, Schedule, Schedules, Threshold,
-    claim::{self, Claim, Made},
+    claim::{self, Claim, Made, Next},
     plan::Plan,
 };
 use crate::{
@@ -18,6 +18,14 @@ use crate::{
 /// Who asks for retrainings, in the place of a user's id.
 const USER_ID: &str = "schedule";
 
+/// How the scheduler's idempotency keys begin. A client's are of printable ASCII (`http/body/fields.rs`): none can
+/// take the key of a time that is to come, which would then stand for another request.
+///
+/// Jobs of the version before are named without it, and not found by these names. Where one of its schedulers was
+/// ended between job and row, the time is asked for once more: that training finds the rows of the one before, and is
+/// left out as unchanged.
+const KEY_PREFIX: char = '§';
+
 /// Below 0, which requests have: people come first.
 const PRIORITY: i16 = -1;
 
@@ -29,16 +37,15 @@ impl Schedules {
     pub(super) async fn work(&self, claim: &Claim, now: DateTime<Utc>) -> Result<()> {
         let entry = &claim.entry;
         let plan = Plan::new(&entry.schedule, &self.settings);
-        let (made, next) = match &entry.schedule {
+        let (made, due_at) = match &entry.schedule {
             Schedule::NewRows(threshold) => {
                 (self.look(entry, *threshold).await?, Some(now + self.settings.check))
             }
+            // An expression that this process cannot read; one that can takes the row over.
             _ if plan.cron().is_none() => (Made::Nothing, None),
-            _ => {
-                let made = self.at_its_time(entry, claim.due_at).await?;
-                (made, plan.due_after(now, entry.tenant.uuid(), entry.model_type.name))
-            }
+            _ => (self.at_its_time(entry, claim.due_at).await?, due_next(claim, &plan, now)),
         };
+        let next = Next { due_at, planned_by: plan.text() };
         let mut transaction = self.database.tenant_transaction("schedule_finish").await?;
         let finished = claim::finish(&mut transaction, claim, &made, now, next).await?;
         transaction.commit().await?;
@@ -133,6 +140,15 @@ impl Schedules {
     }
 }
 
+/// The first time after now and after the one that was due: by another window that one may be still to come.
+fn due_next(claim: &Claim, plan: &Plan<'_>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let entry = &claim.entry;
+    let (tenant, model_type) = (entry.tenant.uuid(), entry.model_type.name);
+    let done =
+        entry.planned_by.as_deref().and_then(|text| plan.moved(claim.due_at, text, tenant, model_type));
+    plan.due_after(done.map_or(now, |done| done.max(now)), tenant, model_type)
+}
+
 /// Why records do not tell when the rows of a request change; `None`: they do.
 pub(super) fn not_from_records(request: &TrainRequest) -> Option<String> {
     let table = request.model_type.table;
@@ -145,5 +161,18 @@ pub(super) fn not_from_records(request: &TrainRequest) -> Option<String> {
 }
 
 fn key(model_type: ModelType, of: &str, at: DateTime<Utc>) -> String {
-    format!("schedule/{model_type}/{of}/{}", at.to_rfc3339_opts(SecondsFormat::Micros, true))
+    format!("{KEY_PREFIX}schedule/{model_type}/{of}/{}", at.to_rfc3339_opts(SecondsFormat::Micros, true))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_client_can_send_such_a_key() {
+        let model_type = ModelType::parse("roi_prediction").expect("known");
+        let key = key(model_type, "time", DateTime::UNIX_EPOCH);
+        assert_eq!(key, "§schedule/roi_prediction/time/1970-01-01T00:00:00.000000Z");
+        assert!(!key.bytes().all(|byte| matches!(byte, b' '..=b'~')));
+    }
 }

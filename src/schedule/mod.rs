@@ -10,6 +10,12 @@
 //! process that dies in between leaves the row due: the next one finds the job by its key. Times that passed
 //! while nobody was there are one.
 //!
+//! # By whose settings
+//! A row says what its time was computed from. A process computes it anew by its own settings for rows that are new,
+//! for those that it has worked on, and twice in its life for all others (`takeover.rs`), but for what is due or
+//! claimed: that comes first. A time of the same expression stays the same time, in whatever window. While the default
+//! is off in a process, it leaves the times of the default to those in which it is on.
+//!
 //! # What is trained
 //! What the newest version was trained with, by [`crate::training`]: it leaves a training out whose rows have not
 //! changed, and the registry decides whether a new version is served. What became of it is noted on the
@@ -23,6 +29,7 @@ mod due;
 mod outcome;
 mod plan;
 mod row;
+mod takeover;
 mod turn;
 mod view;
 
@@ -31,6 +38,9 @@ pub use outcome::Outcome;
 pub use row::{Entry, Last};
 pub use view::ScheduleView;
 
+use std::sync::{Arc, Mutex};
+
+use self::takeover::Takeovers;
 use crate::{
     config::RetrainConfig,
     registry::Registry,
@@ -48,6 +58,8 @@ pub struct Schedules {
     registry: Registry,
     submitter: Submitter,
     settings: RetrainConfig,
+    /// Of this process: its clones' too.
+    takeovers: Arc<Mutex<Takeovers>>,
 }
 
 /// When a model type is retrained.
@@ -102,7 +114,7 @@ impl Schedules {
         submitter: Submitter,
         settings: RetrainConfig,
     ) -> Self {
-        Self { database, registry, submitter, settings }
+        Self { database, registry, submitter, settings, takeovers: Arc::default() }
     }
 }
 

@@ -46,11 +46,31 @@ impl<'a> Plan<'a> {
         let offset = offset(tenant, model_type, self.window);
         Some(self.cron?.next_after(now - offset)? + offset)
     }
+
+    /// When a time that a row was planned for comes by this plan, which may be over: it is moved from its offset in
+    /// the one window to that in the other. Another window alone must not have it come twice, or not at all. `None`:
+    /// this plan has other times.
+    pub(super) fn moved(
+        &self,
+        due_at: DateTime<Utc>,
+        planned_by: &str,
+        tenant: Uuid,
+        model_type: &str,
+    ) -> Option<DateTime<Utc>> {
+        let window = window_of(planned_by.strip_prefix(&self.cron?.to_string())?)?;
+        Some(due_at - offset(tenant, model_type, window) + offset(tenant, model_type, self.window))
+    }
 }
 
 /// What [`Plan::text`] ends in where there are times.
 pub(super) fn suffix(window: Duration) -> String {
     format!(" +{}s", window.as_secs())
+}
+
+/// The window that [`suffix`] was made of.
+fn window_of(suffix: &str) -> Option<Duration> {
+    let seconds: u32 = suffix.strip_prefix(" +")?.strip_suffix('s')?.parse().ok()?;
+    Some(Duration::from_secs(seconds.into()))
 }
 
 /// Whole seconds below `window`, the same at every time of a tenant's model type, and spread over tenants.
@@ -116,6 +136,26 @@ mod tests {
             Some(first + TimeDelta::days(10)),
             "missed ones are past"
         );
+    }
+
+    #[test]
+    fn a_time_stays_the_same_time_in_another_window() {
+        let (narrow, wide) = (settings(true, Duration::ZERO), settings(true, WINDOW));
+        let [narrow, wide] = [&narrow, &wide].map(|settings| Plan::new(&Schedule::Default, settings));
+        let tenant = Uuid::from_u128(7);
+        let time = at("2026-03-01T02:00:00Z");
+        let in_wide = time + offset(tenant, "roi_prediction", WINDOW);
+        let moved = |plan: &Plan<'_>, due_at, planned_by: &str| {
+            plan.moved(due_at, planned_by, tenant, "roi_prediction")
+        };
+        assert_eq!(moved(&wide, time, &narrow.text()), Some(in_wide));
+        assert_eq!(moved(&narrow, in_wide, &wide.text()), Some(time));
+        assert_eq!(moved(&wide, in_wide, &wide.text()), Some(in_wide));
+        for other in ["0 3 * * * UTC +0s", "0 2 * * * Asia/Tokyo +0s", "0 2 * * * UTC", "never", ""] {
+            assert_eq!(moved(&wide, time, other), None, "{other}");
+        }
+        let off = settings(false, WINDOW);
+        assert_eq!(moved(&Plan::new(&Schedule::Default, &off), time, &wide.text()), None);
     }
 
     #[test]

@@ -94,7 +94,7 @@ pub(super) struct Row {
     set_at: Option<DateTime<Utc>>,
     pub(super) created_at: DateTime<Utc>,
     pub(super) due_at: Option<DateTime<Utc>>,
-    planned_by: Option<String>,
+    pub(super) planned_by: Option<String>,
     pub(super) claimed_until: Option<DateTime<Utc>>,
     last_run_at: Option<DateTime<Utc>>,
     last_job_id: Option<Uuid>,
@@ -106,11 +106,6 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// Whether `due_at` was computed, by whatever settings.
-    pub(super) fn is_planned(&self) -> bool {
-        self.planned_by.is_some()
-    }
-
     /// An expression that cannot be read any more, such as for a zone that is no more, has no times.
     pub(super) fn schedule(&self) -> Schedule {
         match self.kind.as_str() {

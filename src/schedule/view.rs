@@ -104,11 +104,13 @@ impl Schedules {
     async fn view(&self, mut entry: Entry, now: DateTime<Utc>) -> Result<ScheduleView> {
         let plan = Plan::new(&entry.schedule, &self.settings);
         let due_after = |from| plan.due_after(from, entry.tenant.uuid(), entry.model_type.name);
+        let due_at = entry.due_at.filter(|_| plan.cron().is_some());
         let next_run_at = match &entry.planned_by {
             // What a scheduler will come to.
             None => due_after(entry.created_at),
-            Some(text) if *text != plan.text() => due_after(now),
-            Some(_) => entry.due_at.filter(|_| plan.cron().is_some()),
+            Some(text) if due_at.is_none() && *text != plan.text() => due_after(now),
+            // By whatever settings.
+            Some(_) => due_at,
         };
         let cron = plan.cron().cloned();
         if let Some(last) = &mut entry.last

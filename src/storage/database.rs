@@ -15,7 +15,10 @@ use super::{
     transaction::{Open, TenantTransaction, WorkerTransaction},
     worker::Worker,
 };
-use crate::{Error, Result, auth::tenant};
+use crate::{
+    Error, Result,
+    auth::{TenantId, tenant},
+};
 
 /// How long [`Database::ping`] waits for an answer.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
@@ -35,6 +38,8 @@ pub struct Database {
     /// Connections that only listen: they must not take those of requests.
     listeners: PgPool,
     max_connections: u32,
+    /// The only tenant whose rows workers see.
+    single_tenant: Option<TenantId>,
 }
 
 impl Database {
@@ -67,7 +72,19 @@ impl Database {
             pool: options.connect_lazy_with(config.options()),
             listeners: listeners.connect_lazy_with(config.options()),
             max_connections: pool.max_connections,
+            single_tenant: None,
         }
+    }
+
+    /// The same connections; their workers see the rows of this tenant alone, if there is one.
+    #[must_use]
+    pub fn with_single_tenant(self, single_tenant: Option<TenantId>) -> Self {
+        Self { single_tenant, ..self }
+    }
+
+    /// Whether its workers see the rows of one tenant alone.
+    pub(super) fn is_of_single_tenant(&self) -> bool {
+        self.single_tenant.is_some()
     }
 
     /// A transaction on behalf of the tenant of the open scope: it sees and writes that tenant's
@@ -91,18 +108,20 @@ impl Database {
         self.begin(name, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await
     }
 
-    /// A transaction of a worker: of no tenant, over the rows of all tenants in that worker's queue.
+    /// A transaction of a worker: of no tenant, over the rows in that worker's queue of all tenants, or of the
+    /// single one.
     ///
     /// # Errors
     /// [`Error::Unavailable`] if Postgres is away or the pool stays empty.
     pub async fn worker_transaction(&self, worker: Worker, name: &'static str) -> Result<WorkerTransaction> {
+        let only = self.single_tenant.map(|tenant| tenant.to_string()).unwrap_or_default();
         let begin = format!(
-            "BEGIN READ WRITE; SET LOCAL app.worker = '{}'; \
+            "BEGIN READ WRITE; SET LOCAL app.worker = '{}'; SET LOCAL app.worker_tenant = '{only}'; \
              SET LOCAL idle_in_transaction_session_timeout = {}",
             worker.name(),
             LONGEST_PAUSE.as_millis()
         );
-        Ok(WorkerTransaction::begun(self.open(name, &begin).await?, worker))
+        Ok(WorkerTransaction::begun(self.open(name, &begin).await?))
     }
 
     async fn begin(&self, name: &'static str, begin: &str) -> Result<TenantTransaction> {

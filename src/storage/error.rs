@@ -3,9 +3,10 @@
 use crate::Error;
 
 impl From<sqlx::Error> for Error {
-    /// Trouble with the connection is [`Error::Unavailable`]; anything else is a defect of ours.
+    /// Trouble with the connection is [`Error::Unavailable`], and so is a statement that lost to somebody else's:
+    /// both pass. Anything else is a defect of ours.
     fn from(error: sqlx::Error) -> Self {
-        if is_connection_trouble(&error) {
+        if is_connection_trouble(&error) || lost_to_others(&error) {
             Self::Unavailable { dependency: "Postgres", source: error.into() }
         } else {
             Self::internal(error)
@@ -30,9 +31,22 @@ pub(super) fn is_connection_trouble(error: &sqlx::Error) -> bool {
 }
 
 /// Classes of SQLSTATE: 08 connection, 53 resources, 57P server going away or starting, 58 system,
-/// 28 and 3D a login or database that is not there (yet).
+/// 28 and 3D a login or database that is not there (yet); 25P03 a session that the server ended because this
+/// process fell silent in a transaction.
 fn is_outage(code: &str) -> bool {
-    ["08", "53", "57P", "58", "28", "3D"].iter().any(|class| code.starts_with(class))
+    ["08", "53", "57P", "58", "28", "3D", "25P03"].iter().any(|class| code.starts_with(class))
+}
+
+/// Whether the statement gave way to somebody else's: the same one may succeed in a moment, on this connection too.
+pub(super) fn lost_to_others(error: &sqlx::Error) -> bool {
+    sqlstate(error).is_some_and(|code| is_lost_to_others(&code))
+}
+
+/// SQLSTATEs lock_not_available, deadlock_detected, serialization_failure. Not 57014, a statement that took too long:
+/// no lock is behind it, for these are waited for half as long (`Database::new`), so that it would do so again, and
+/// each attempt would cost a server that is slow already the whole limit.
+fn is_lost_to_others(code: &str) -> bool {
+    ["55P03", "40P01", "40001"].contains(&code)
 }
 
 /// SQLSTATE program_limit_exceeded, such as a row that does not fit a page.
@@ -58,7 +72,11 @@ mod tests {
         assert_eq!(Error::from(sqlx::Error::PoolTimedOut).code(), "unavailable");
         assert_eq!(Error::from(sqlx::Error::RowNotFound).code(), "internal");
         assert!(is_outage("57P01"), "the server is shutting down");
-        assert!(!is_outage("57014"), "a statement that took too long");
-        assert!(!is_outage("42501"), "a missing privilege");
+        for (code, what) in [("57014", "a statement that took too long"), ("42501", "a missing privilege")] {
+            assert!(!is_outage(code) && !is_lost_to_others(code), "{what}");
+        }
+        for code in ["55P03", "40P01", "40001"] {
+            assert!(is_lost_to_others(code) && !is_outage(code), "{code}: the connection is well");
+        }
     }
 }

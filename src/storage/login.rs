@@ -1,9 +1,9 @@
 //! The login that the service connects as, and what it may do.
 
 use secrecy::ExposeSecret;
-use sqlx::{AssertSqlSafe, Connection, FromRow, PgConnection, query_as, query_scalar, raw_sql};
+use sqlx::{AssertSqlSafe, FromRow, PgConnection, query_as, query_scalar, raw_sql};
 
-use super::{Worker, config::Login, error::sqlstate, migrate::ALREADY_THERE};
+use super::{config::Login, error::sqlstate, migrate::ALREADY_THERE, patience::Patience, worker_policies};
 use crate::{Error, Result, catalog};
 
 /// What the login may do on which table; the catalog's record tables come on top. Nothing else.
@@ -89,10 +89,12 @@ struct RoleAttributes {
     is_current: bool,
 }
 
-/// Creates the login, or sets its password, and grants it exactly what [`GRANTS`] says.
+/// Creates the login, or sets its password, grants it exactly what [`GRANTS`] says, and opens the workers' queues to
+/// it. Where all of that stands already, no table is locked.
 pub(super) async fn ensure(connection: &mut PgConnection, login: &Login) -> Result<LoginChange> {
     let change = ensure_role(connection, login).await?;
     grant(connection, &login.name).await?;
+    worker_policies::ensure(connection, &login.name).await?;
     Ok(change)
 }
 
@@ -173,15 +175,29 @@ async fn run_with_password(connection: &mut PgConnection, template: &str, login:
     raw_sql(AssertSqlSafe(statement)).execute(connection).await.map(|_| ())
 }
 
-/// Revokes and grants in one transaction, so that a running service never stands without, and opens the
-/// workers' queues to it. Nobody
-/// but the owner may create tables, temporary ones included: they could stand in for ours.
+/// The schedules of models that were registered while the login might not write them (migration 0010), of all
+/// tenants. FORCE hides them from an owner that is no superuser: it is away within the transaction alone, whose locks
+/// wait for whoever is registering a model and keep everybody else out until it is back.
+const MISSING_SCHEDULES: &str = "
+    ALTER TABLE public.ml_models NO FORCE ROW LEVEL SECURITY;
+    ALTER TABLE public.training_schedules NO FORCE ROW LEVEL SECURITY;
+    INSERT INTO public.training_schedules (tenant_id, model_type)
+        SELECT DISTINCT tenant_id, model_type FROM public.ml_models WHERE artifacts IS NOT NULL
+        ON CONFLICT DO NOTHING;
+    ALTER TABLE public.training_schedules FORCE ROW LEVEL SECURITY;
+    ALTER TABLE public.ml_models FORCE ROW LEVEL SECURITY;";
+
+/// Revokes and grants in one transaction, so that a running service never stands without. Nobody but the owner may
+/// create tables, temporary ones included: they could stand in for ours. In the transaction that first lets the login
+/// write schedules, those are made that it could not write before: none is missed, wherever a start breaks off.
 async fn grant(connection: &mut PgConnection, name: &str) -> Result<()> {
-    let quoted: (String, String) = query_as("SELECT quote_ident($1), quote_ident(current_database())")
-        .bind(name)
-        .fetch_one(&mut *connection)
-        .await?;
-    let (login, database) = quoted;
+    let (login, database, may_schedule): (String, String, bool) = query_as(
+        "SELECT quote_ident($1), quote_ident(current_database()),
+                has_table_privilege($1, 'public.training_schedules', 'INSERT')",
+    )
+    .bind(name)
+    .fetch_one(&mut *connection)
+    .await?;
     let mut statements = format!(
         "REVOKE CREATE ON SCHEMA public FROM PUBLIC;
          REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC;
@@ -193,9 +209,8 @@ async fn grant(connection: &mut PgConnection, name: &str) -> Result<()> {
             "REVOKE ALL ON public.{table} FROM {login}; GRANT {privileges} ON public.{table} TO {login};"
         ));
     }
-    statements.extend(Worker::ALL.map(|worker| worker.policies(&login)));
-    let mut transaction = connection.begin().await?;
-    raw_sql(AssertSqlSafe(statements)).execute(&mut *transaction).await?;
-    transaction.commit().await?;
-    Ok(())
+    if !may_schedule {
+        statements.push_str(MISSING_SCHEDULES);
+    }
+    Ok(Patience::new().run(connection, &statements, "grants").await?)
 }

@@ -22,6 +22,7 @@ mod query_session;
 pub mod records;
 mod transaction;
 mod worker;
+mod worker_policies;
 
 pub use config::{ConnectConfig, Login, PoolConfig, SslMode};
 pub use database::Database;

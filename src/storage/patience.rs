@@ -9,12 +9,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::error::sqlstate;
+use sqlx::{AssertSqlSafe, Connection, PgConnection, raw_sql};
+
+use super::error::lost_to_others;
 
 /// Longest wait for one lock, as a setting of Postgres.
 pub(super) const LOCK_TIMEOUT: &str = "3s";
-/// SQLSTATE lock_not_available.
-const LOCK_NOT_AVAILABLE: &str = "55P03";
 /// How long there are new attempts.
 const PATIENCE: Duration = Duration::from_secs(180);
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -33,7 +33,7 @@ impl Patience {
 
     /// Whether to try again after this failure of `what`; pauses before it says so.
     pub(super) async fn again(&mut self, error: &(dyn Error + Send + Sync + 'static), what: &str) -> bool {
-        if !is_lock_timeout(error) || Instant::now() >= self.until {
+        if !is_lock_trouble(error) || Instant::now() >= self.until {
             return false;
         }
         tracing::warn!(what, pause_ms = self.pause.as_millis(), "others hold a lock; trying again");
@@ -41,14 +41,32 @@ impl Patience {
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         true
     }
+
+    /// Runs the statements in a transaction that waits for no lock for long, and again as long as others hold one.
+    pub(super) async fn run(
+        &mut self,
+        connection: &mut PgConnection,
+        statements: &str,
+        what: &str,
+    ) -> sqlx::Result<()> {
+        loop {
+            let Err(error) = run_briefly(connection, statements).await else { return Ok(()) };
+            if !self.again(&error, what).await {
+                return Err(error);
+            }
+        }
+    }
 }
 
-/// Whether the error, or a cause of it, is a lock that was not had in time.
-fn is_lock_timeout(error: &(dyn Error + 'static)) -> bool {
-    if let Some(error) = error.downcast_ref::<sqlx::Error>()
-        && sqlstate(error).as_deref() == Some(LOCK_NOT_AVAILABLE)
-    {
-        return true;
-    }
-    error.source().is_some_and(is_lock_timeout)
+async fn run_briefly(connection: &mut PgConnection, statements: &str) -> sqlx::Result<()> {
+    let mut transaction = connection.begin().await?;
+    let limited = format!("SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; {statements}");
+    raw_sql(AssertSqlSafe(limited)).execute(&mut *transaction).await?;
+    transaction.commit().await
+}
+
+/// Whether the error, or a cause of it, is a lock that was not had in time, or that was given up in a deadlock.
+fn is_lock_trouble(error: &(dyn Error + 'static)) -> bool {
+    error.downcast_ref::<sqlx::Error>().is_some_and(lost_to_others)
+        || error.source().is_some_and(is_lock_trouble)
 }

@@ -2,7 +2,7 @@
 
 use sqlx::{FromRow, query_as};
 
-use super::Database;
+use super::{Database, worker_policies};
 use crate::Result;
 
 /// Setting that names the service's login, for messages.
@@ -38,6 +38,13 @@ pub enum Finding {
         /// The roles, separated by commas.
         roles: String,
     },
+    /// The service is of a single tenant, and its workers may see the rows of all: `app.worker_tenant` keeps them to
+    /// that one's only in policies that ask for it.
+    #[error(
+        "SINGLE_TENANT is set, and the database has other workers' policies than this program makes ({0}): they may \
+         show it every tenant's queue; run `binah-ml migrate`, or start with `serve --migrate`"
+    )]
+    WorkersUnbound(String),
     /// The tables are not there, or the login has no grant on them.
     #[error(
         "{LOGIN_SETTING}={0} cannot read the tables: run `binah-ml migrate`, or start with `serve --migrate`"
@@ -63,11 +70,13 @@ struct CurrentLogin {
     can_read: bool,
 }
 
-/// What is wrong with the login of `database`; empty if nothing is.
+/// What is wrong with the login of `database`, and with the policies of its workers if these are of a single tenant;
+/// empty if nothing is.
 ///
 /// # Errors
 /// [`crate::Error::Unavailable`] if Postgres does not answer.
 pub async fn check(database: &Database) -> Result<Vec<Finding>> {
+    let mut connection = database.catalog_connection().await?;
     let login: CurrentLogin = query_as(
         "SELECT rolname::text AS name, rolsuper AS superuser, rolbypassrls AS bypass_rls,
                 (SELECT string_agg(relname, ', ' ORDER BY relname) FROM pg_class
@@ -78,7 +87,7 @@ pub async fn check(database: &Database) -> Result<Vec<Finding>> {
                 coalesce(has_table_privilege(to_regclass('public.ml_models'), 'SELECT'), false) AS can_read
            FROM pg_roles WHERE rolname = current_user",
     )
-    .fetch_one(&mut *database.catalog_connection().await?)
+    .fetch_one(&mut *connection)
     .await?;
     let name = login.name;
     let mut findings = vec![];
@@ -93,6 +102,12 @@ pub async fn check(database: &Database) -> Result<Vec<Finding>> {
     }
     if let Some(roles) = login.roles {
         findings.push(Finding::Member { login: name.clone(), roles });
+    }
+    if database.is_of_single_tenant() {
+        let unknown = worker_policies::unknown(&mut connection, &name).await?;
+        if !unknown.is_empty() {
+            findings.push(Finding::WorkersUnbound(unknown.join(", ")));
+        }
     }
     if !login.can_read {
         findings.push(Finding::NotMigrated(name));

@@ -12,7 +12,7 @@ use super::{
     error::sqlstate,
     imported_tables,
     login::{CONCURRENT_UPDATE, LoginChange, ensure_role},
-    migrate::{LOCK, connect},
+    migrate::{connect, lock},
     patience::{LOCK_TIMEOUT, Patience},
 };
 use crate::{Error, Result};
@@ -44,8 +44,8 @@ pub struct QueryLoginReport {
 /// own, and waited for as `super::patience` says. Former query logins may read none of them afterwards.
 ///
 /// # Errors
-/// Those of the database; [`Error::Internal`] if a table is not walled, is in use for too long, or the role is no
-/// plain login.
+/// Those of the database, such as [`Error::Unavailable`] if a table is in use for too long; [`Error::Internal`] if a
+/// table is not walled, or the role is no plain login.
 pub async fn install(
     owner: &ConnectConfig,
     service: &Login,
@@ -53,7 +53,7 @@ pub async fn install(
     tables: &[(&str, &str)],
 ) -> Result<QueryLoginReport> {
     let mut connection = connect(owner).await?;
-    raw_sql(AssertSqlSafe(format!("SELECT pg_advisory_lock({LOCK})"))).execute(&mut connection).await?;
+    lock(&mut connection).await?;
     let login = ensure_role(&mut connection, query).await?;
     let mut transaction = connection.begin().await?;
     let (query_role, service_role, database): (String, String, String) =

@@ -163,11 +163,6 @@ impl QueryDatabase {
             .fetch_one(&mut *self.service.catalog_connection().await?)
             .await?)
     }
-
-    /// Waits for the running statements and closes every connection.
-    pub async fn close(&self) {
-        self.pool.close().await;
-    }
 }
 
 impl QuerySession {

@@ -4,7 +4,7 @@
 //! table with row-level security, and this comes close to it.
 
 use chrono::{DateTime, Utc};
-use sqlx::{Arguments, AssertSqlSafe, postgres::PgArguments, query, query_as, query_scalar, query_with};
+use sqlx::{Arguments, AssertSqlSafe, postgres::PgArguments, query_as, query_scalar, query_with};
 
 use super::{TenantTransaction, storable_text};
 use crate::{
@@ -130,16 +130,6 @@ pub async fn mark(snapshot: &mut TenantTransaction, model_type: ModelType, rows:
         .fetch_one(&mut **snapshot)
         .await?;
     Ok(Mark { rows: i64::try_from(rows).unwrap_or(i64::MAX), last_id })
-}
-
-/// Deletes the tenant's rows of the record table. Returns how many there were.
-///
-/// # Errors
-/// Those of the database.
-pub async fn clear(transaction: &mut TenantTransaction, model_type: ModelType) -> Result<u64> {
-    let statement = format!("DELETE FROM {} WHERE tenant_id = $1", model_type.table);
-    let tenant = transaction.tenant().uuid();
-    Ok(query(AssertSqlSafe(statement)).bind(tenant).execute(&mut **transaction).await?.rows_affected())
 }
 
 /// Names and kinds of the columns that `Record::values` holds; `true` is text.

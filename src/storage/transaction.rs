@@ -9,10 +9,7 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use sqlx::{AssertSqlSafe, PgConnection, Postgres, pool::PoolConnection, raw_sql};
 
-use super::{
-    Worker,
-    database::{LONGEST_PAUSE, Unsettled},
-};
+use super::database::{LONGEST_PAUSE, Unsettled};
 use crate::{Result, auth::TenantId};
 
 /// Seconds from the wait for a connection to the end, by transaction name and outcome.
@@ -30,14 +27,13 @@ pub struct TenantTransaction {
     tenant: TenantId,
 }
 
-/// An open transaction of a [`Worker`], which sees the rows of all tenants in that worker's queue and
+/// An open transaction of a [`Worker`](super::Worker), which sees the rows of all tenants in that worker's queue and
 /// none anywhere else; made by [`Database::worker_transaction`](super::Database::worker_transaction).
 /// Dereferences to the connection.
 #[must_use = "without commit it is rolled back"]
 #[derive(Debug)]
 pub struct WorkerTransaction {
     open: Open,
-    worker: Worker,
 }
 
 /// A transaction that is rolled back unless it is committed.
@@ -52,14 +48,8 @@ pub(super) struct Open {
 }
 
 impl WorkerTransaction {
-    pub(super) fn begun(open: Open, worker: Worker) -> Self {
-        Self { open, worker }
-    }
-
-    /// Whose queue it sees.
-    #[must_use]
-    pub fn worker(&self) -> Worker {
-        self.worker
+    pub(super) fn begun(open: Open) -> Self {
+        Self { open }
     }
 
     /// Makes the changes durable.

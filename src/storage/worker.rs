@@ -2,8 +2,9 @@
 //!
 //! A worker's transaction names its kind in `app.worker` and has no tenant: it sees the rows of its own
 //! queue and of no other table. It claims a row there; the work itself runs in the scope of the row's
-//! tenant. The policies name the service's login, which the configuration names: `storage/login.rs` makes
-//! them at each migration, and the doctor knows exactly them.
+//! tenant. Where the service is of a single tenant, `app.worker_tenant` keeps it to that one's rows. The policies name
+//! the service's login, which the configuration names: `storage/worker_policies.rs` makes them at a migration, and
+//! the doctor knows exactly them.
 
 /// What works across tenants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,18 +44,10 @@ impl Worker {
 
     /// The condition of its policy, as the server prints it.
     pub(super) fn condition(self) -> String {
-        format!("current_setting('app.worker'::text, true) = '{}'::text", self.name())
-    }
-
-    /// Statements that make its policies for `login`, an identifier that is quoted already.
-    pub(super) fn policies(self, login: &str) -> String {
-        let (name, condition) = (self.name(), self.condition());
-        let policy = |table: &&str| {
-            format!(
-                "DROP POLICY IF EXISTS {name}_worker ON public.{table};
-                 CREATE POLICY {name}_worker ON public.{table} TO {login} USING ({condition}) WITH CHECK ({condition});"
-            )
-        };
-        self.tables().iter().map(policy).collect()
+        format!(
+            "(current_setting('app.worker'::text, true) = '{}'::text) AND (tenant_id = COALESCE(\
+             (NULLIF(current_setting('app.worker_tenant'::text, true), ''::text))::uuid, tenant_id))",
+            self.name()
+        )
     }
 }

@@ -4,13 +4,13 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::{
     config::TrainingConfig,
@@ -20,11 +20,30 @@ use crate::{
 /// Added to the nice value of the training threads, and of those that libxgboost starts from them.
 const NICENESS: i32 = 10;
 
-/// Runs the CPU work of trainings.
+/// Runs the CPU work of trainings, each on threads that no other has meanwhile: a thread that waits for its own
+/// training's last tree would else begin another training on top of it, and hold both up.
 #[derive(Debug)]
 pub struct TrainingPool {
-    pool: ThreadPool,
+    idle: Arc<Idle>,
     threads: Threads,
+}
+
+/// Threads without a training.
+#[derive(Debug)]
+struct Idle {
+    pools: Mutex<Vec<Arc<ThreadPool>>>,
+    /// As many as there are pools.
+    places: Arc<Semaphore>,
+}
+
+impl Idle {
+    fn take(&self) -> Option<Arc<ThreadPool>> {
+        self.pools.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    fn put(&self, pool: Arc<ThreadPool>) {
+        self.pools.lock().unwrap_or_else(PoisonError::into_inner).push(pool);
+    }
 }
 
 /// How many threads there are, and how many trainings share them. Cheap to clone.
@@ -51,19 +70,25 @@ impl Drop for Running {
 }
 
 impl TrainingPool {
-    /// Starts the pool's threads.
+    /// Starts the threads: those of the configuration for each training that runs at the same time, for one that is alone
+    /// is to have them all.
     ///
     /// # Errors
     /// If the operating system grants no threads.
     pub fn new(config: &TrainingConfig) -> Result<Self> {
-        let pool = ThreadPoolBuilder::new()
-            // A training that waits for the end of another would look stuck: each gets a thread at least.
-            .num_threads(config.threads.max(config.workers))
-            .thread_name(|i| format!("training-{i}"))
-            .start_handler(|_| yield_to_predictions())
-            .build()
-            .map_err(Error::internal)?;
-        Ok(Self { pool, threads: Threads { all: config.threads, running: Arc::default() } })
+        let places = config.workers.max(1);
+        let pool = |place| {
+            ThreadPoolBuilder::new()
+                .num_threads(config.threads)
+                .thread_name(move |i| format!("training-{place}-{i}"))
+                .start_handler(|_| yield_to_predictions())
+                .build()
+                .map(Arc::new)
+                .map_err(Error::internal)
+        };
+        let pools = (0..places).map(pool).collect::<Result<Vec<_>>>()?;
+        let idle = Idle { pools: Mutex::new(pools), places: Arc::new(Semaphore::new(places)) };
+        Ok(Self { idle: Arc::new(idle), threads: Threads { all: config.threads, running: Arc::default() } })
     }
 
     /// Runs `work` on the pool; what it does in parallel stays there. Dropped, the work goes on: it has to look
@@ -76,11 +101,18 @@ impl TrainingPool {
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
     {
+        // Also behind a training that was called off and is at its last tree.
+        let place = Arc::clone(&self.idle.places).acquire_owned().await.map_err(Error::internal)?;
+        let pool = self.idle.take().ok_or_else(|| Error::internal("a place without threads"))?;
         let (answer, answered) = oneshot::channel();
         let running = Running::begin(&self.threads.running);
-        self.pool.spawn(move || {
+        let idle = Arc::clone(&self.idle);
+        let own = Arc::clone(&pool);
+        pool.spawn(move || {
             let done = catch_unwind(AssertUnwindSafe(work));
             drop(running);
+            idle.put(own);
+            drop(place);
             // Nobody listens when the training was called off; the result is of no use then.
             let _ = answer.send(done);
         });
@@ -141,6 +173,28 @@ mod tests {
         assert!(first.await.expect("ran"));
         second.await.expect("ran");
         assert_eq!(pool.threads().share(), 2);
+    }
+
+    #[tokio::test]
+    async fn no_training_runs_on_the_threads_of_another() {
+        fn place() -> String {
+            let thread = std::thread::current();
+            let name = thread.name().and_then(|name| name.rsplit_once('-'));
+            name.expect("a thread of a place").0.to_owned()
+        }
+        let pool = pool(2, 2);
+        let (release, held) = mpsc::channel::<()>();
+        let (begin, begun) = mpsc::channel::<()>();
+        // One of its threads is at work, and the other one waits for that: it would take whatever comes.
+        let mut first = std::pin::pin!(pool.run(move || {
+            rayon::join(move || begin.send(()), move || held.recv()).1.expect("released");
+            place()
+        }));
+        assert!(futures::poll!(&mut first).is_pending());
+        begun.recv().expect("it has begun");
+        let second = pool.run(place).await.expect("ran");
+        release.send(()).expect("the holder waits");
+        assert_ne!(first.await.expect("ran"), second);
     }
 
     #[cfg(target_os = "linux")]

@@ -4,6 +4,8 @@
 //! chose them, and a join would bring back the entities that a WHERE had left out. The default training
 //! joins the record table with the graph ([`join`]) where Neo4j is configured.
 
+use std::time::Duration;
+
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::json;
 
@@ -22,10 +24,13 @@ use crate::{
     },
     forest::rng::Rng,
     storage::{
-        Database,
+        Database, in_time,
         records::{self, Mark},
     },
 };
+
+/// How long the record table may take: what Postgres gives it, and the way.
+const READ: Duration = postgres::READ_TIMEOUT.saturating_add(Duration::from_secs(60));
 
 /// What trainings may read.
 #[derive(Debug)]
@@ -155,7 +160,7 @@ impl Sources {
         let rows = match source {
             Source::Inline => Rows::InRequest,
             Source::Postgres => {
-                let (table, mark) = self.read_records(model_type).await?;
+                let (table, mark) = in_time(READ, self.read_records(model_type)).await?;
                 records = Some(mark);
                 Rows::One(table)
             }
@@ -215,7 +220,7 @@ impl Sources {
         today: NaiveDate,
     ) -> Result<Loaded> {
         let (postgres, neo4j) =
-            tokio::join!(self.read_keyed_records(model_type), graph.rows(model_type, today));
+            tokio::join!(in_time(READ, self.read_keyed_records(model_type)), graph.rows(model_type, today));
         let (postgres, mark) = postgres?;
         let records = Some(mark);
         match neo4j {

@@ -35,7 +35,7 @@ use crate::{
     jobs::{Claim, JobFile, Stage},
     outbox::Outgoing,
     registry::{ModelRecord, NewModel, Outcome, Verdict},
-    storage::records::Mark,
+    storage::{in_time, records::Mark},
     tracking::PackedRun,
 };
 
@@ -44,6 +44,9 @@ pub const XGBOOST_FILE: &str = "model.json";
 
 /// File name of the [`DataProfile`](crate::features::pipeline::DataProfile) in the registry, as JSON.
 pub const PROFILE_FILE: &str = "profile.json";
+
+/// How long the database and the model store may take to say what there is, a champion's files included.
+const LOOK_UP: Duration = Duration::from_secs(300);
 
 /// How long a finished training waits for a database that is away, and how often it looks.
 const LONGEST_AWAY: Duration = Duration::from_secs(600);
@@ -97,10 +100,13 @@ impl Trainer {
             query_hash: request.training_data_query.as_deref().map(query::hash),
             started_at: Utc::now(),
         };
-        let newest =
-            if stored.only_if_changed { self.rooms.registry.newest(task.model_type).await? } else { None };
+        let newest = if stored.only_if_changed {
+            in_time(LOOK_UP, self.rooms.registry.newest(task.model_type)).await?
+        } else {
+            None
+        };
         control.enter(Stage::WaitingForMemory)?;
-        let size = self.rooms.sources.size(&request).await?;
+        let size = in_time(LOOK_UP, self.rooms.sources.size(&request)).await?;
         let mut memory = self.memory.reserve(task.peak_bytes(size), task.model_type).await?;
         control.enter(Stage::Reading)?;
         let mut stopwatch = Stopwatch::start();
@@ -167,7 +173,7 @@ impl Trainer {
     }
 
     async fn champion(&self, task: &Task) -> Result<Option<Champion>> {
-        Champion::load(&self.rooms.registry, &self.rooms.cache, task.model_type).await
+        in_time(LOOK_UP, Champion::load(&self.rooms.registry, &self.rooms.cache, task.model_type)).await
     }
 
     /// Registers the model with the verdict on it. If the champion was replaced meanwhile, it is judged anew.

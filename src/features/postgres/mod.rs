@@ -32,7 +32,7 @@ use crate::{
 pub const DEFAULT_MAX_ROWS: usize = 5_000_000;
 
 /// How long the server may take for them.
-const READ_TIMEOUT: Duration = Duration::from_secs(600);
+pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// The rows of the tenant whose scope is open, by the default query of `model_type`: the catalog's
 /// features, the target, `observed_at`, in the order of their arrival.

@@ -195,11 +195,6 @@ impl TenantQuery {
         check_values(&table)?;
         Ok((table, plan.skipped))
     }
-
-    /// Waits for the running queries and closes every connection.
-    pub async fn close(&self) {
-        self.database.close().await;
-    }
 }
 
 fn too_large(what: &str, limit: usize) -> Error {

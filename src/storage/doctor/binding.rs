@@ -21,7 +21,7 @@ const SETTINGS: [&str; 3] = [
 ];
 
 /// Whether `expression` is, word for word, the condition under which a queue is open to its worker.
-pub(super) fn is_of_worker(expression: &str, worker: Worker) -> bool {
+pub(in crate::storage) fn is_of_worker(expression: &str, worker: Worker) -> bool {
     bare(expression) == worker.condition()
 }
 
@@ -99,18 +99,24 @@ mod tests {
 
     #[test]
     fn a_queue_is_open_under_its_own_words_only() {
-        let own = "(current_setting('app.worker'::text, true) = 'tracking'::text)";
-        assert!(is_of_worker(own, Worker::Tracking) && proof(own).is_none());
+        let single = "(tenant_id = COALESCE((NULLIF(current_setting('app.worker_tenant'::text, true), ''::text))::uuid, tenant_id))";
+        let own = format!("((current_setting('app.worker'::text, true) = 'tracking'::text) AND {single})");
+        assert!(is_of_worker(&own, Worker::Tracking) && proof(&own).is_none());
         for other in [
-            "(current_setting('app.worker'::text, true) = 'other'::text)",
-            "(current_setting('app.worker'::text) = 'tracking'::text)",
-            "(public.current_setting('app.worker'::text, true) = 'tracking'::text)",
-            "((current_setting('app.worker'::text, true) = 'tracking'::text) OR true)",
-            "(current_setting('app.worker'::text, true) <> 'tracking'::text)",
-            "true",
-            "",
+            format!("((current_setting('app.worker'::text, true) = 'other'::text) AND {single})"),
+            format!("((current_setting('app.worker'::text) = 'tracking'::text) AND {single})"),
+            format!("((public.current_setting('app.worker'::text, true) = 'tracking'::text) AND {single})"),
+            format!(
+                "(((current_setting('app.worker'::text, true) = 'tracking'::text) AND {single}) OR true)"
+            ),
+            format!("((current_setting('app.worker'::text, true) <> 'tracking'::text) AND {single})"),
+            format!("((current_setting('app.worker'::text, true) = 'tracking'::text) OR {single})"),
+            "(current_setting('app.worker'::text, true) = 'tracking'::text)".to_owned(),
+            single.to_owned(),
+            "true".to_owned(),
+            String::new(),
         ] {
-            assert!(!is_of_worker(other, Worker::Tracking), "{other}");
+            assert!(!is_of_worker(&other, Worker::Tracking), "{other}");
         }
     }
 

@@ -23,6 +23,7 @@ mod tables;
 
 use std::time::{Duration, Instant};
 
+pub(super) use binding::is_of_worker;
 use check::Context;
 pub use report::{Finding, Group, Mend, NotRun, Report, Severity, Verdict};
 use sqlx::{Connection, PgConnection, raw_sql};

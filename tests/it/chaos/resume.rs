@@ -11,31 +11,39 @@ use crate::support::{Program, TENANT_A, TENANT_B, TestDatabase, relay::Relay, se
 
 /// Between two checkpoints.
 const ROUNDS: i32 = 20;
+const CHECKPOINTS: &str = "SELECT count(*) FROM training_job_files WHERE name = 'checkpoint'";
+const GOES_ON: &str = "the training goes on from its checkpoint";
+
+/// Workers of one training, with a lease of so many seconds.
+fn program(database: &TestDatabase, lease: &str) -> Program {
+    let settings = [
+        ("MLFLOW_TRACKING_URI", servers::NOBODY),
+        ("MLFLOW_WAIT_SECONDS", "0"),
+        ("TRAINING_LEASE_SECONDS", lease),
+        ("TRAINING_CHECKPOINT_ROUNDS", &ROUNDS.to_string()),
+        ("SHUTDOWN_GRACE_SECONDS", "1"),
+        ("WORKERS", "1"),
+    ];
+    Program::with_database(database, &settings)
+}
+
+/// Rounds that take so long that nobody gets far between two heartbeats.
+fn long() -> Value {
+    let more = json!({"n_estimators": 400, "max_depth": 10, "subsample": 0.7, "colsample_bytree": 0.7});
+    cluster::request("cost_forecasting", more)
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_training_goes_on_elsewhere_and_ends_in_the_same_bytes() {
     let database = TestDatabase::new().await;
     database.as_owner(include_str!("audit.sql")).await;
-    let program = Program::with_database(
-        &database,
-        &[
-            ("MLFLOW_TRACKING_URI", servers::NOBODY),
-            ("MLFLOW_WAIT_SECONDS", "0"),
-            ("TRAINING_LEASE_SECONDS", "1"),
-            ("TRAINING_CHECKPOINT_ROUNDS", &ROUNDS.to_string()),
-            ("WORKERS", "1"),
-        ],
-    );
+    let program = program(&database, "1");
     let queue = Queue::new(database.service());
-    // Rounds that take so long that nobody gets far between two heartbeats.
-    let rows = cluster::rows(4_000);
-    let more = json!({"n_estimators": 400, "max_depth": 10, "subsample": 0.7, "colsample_bytree": 0.7});
-    let request = cluster::request("cost_forecasting", more);
+    let (request, rows) = (long(), cluster::rows(4_000));
 
     let killed = queue.submit(tenant(TENANT_A), &request, &rows).await;
     let first = program.start(&["worker"], &[]);
-    let kept = "SELECT count(*) FROM training_job_files WHERE name = 'checkpoint'";
-    first.until("a checkpoint", async || database.count(kept).await == 1).await;
+    first.until("a checkpoint", async || database.count(CHECKPOINTS).await == 1).await;
     first.kill().await;
     assert_eq!(database.count("SELECT count(*) FROM ml_models").await, 0, "it was in the middle");
 
@@ -45,7 +53,7 @@ async fn a_killed_training_goes_on_elsewhere_and_ends_in_the_same_bytes() {
     let whole = queue.submit(tenant(TENANT_B), &request, &rows).await;
     second.until("the other one is completed", async || models(2).await).await;
     let log = second.stop().await;
-    assert_eq!(log.matches("the training goes on from its checkpoint").count(), 1, "{log}");
+    assert_eq!(log.matches(GOES_ON).count(), 1, "{log}");
 
     let history = oracle::history(&database).await;
     let first_seen = |job, attempt| {
@@ -68,6 +76,33 @@ async fn a_killed_training_goes_on_elsewhere_and_ends_in_the_same_bytes() {
         ["model.bin", "model.json"].map(|name| artifacts[name]["sha256"].as_str().expect(name).to_owned())
     };
     assert_eq!(files(killed).await, files(whole).await, "the same model, bit for bit");
+}
+
+/// SIGTERM, and the grace period is shorter than the training.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_training_that_is_handed_back_goes_on_elsewhere_and_loses_no_attempt() {
+    let database = TestDatabase::new().await;
+    // Nobody waits for a lease to end.
+    let program = program(&database, "600");
+    let queue = Queue::new(database.service());
+    let mut request = long();
+    request["hyperparameters"]["n_estimators"] = json!(4_000);
+    let job = queue.submit(tenant(TENANT_A), &request, &cluster::rows(4_000)).await;
+    let first = program.start(&["worker"], &[]);
+    first.until("a checkpoint", async || database.count(CHECKPOINTS).await == 1).await;
+    let log = first.stop().await;
+    assert!(log.contains("trainings go back to the queue"), "{log}");
+    let waits =
+        "SELECT count(*) FROM training_jobs WHERE status = 'queued' AND attempts = 0 AND run_at <= now()";
+    assert_eq!((database.count(waits).await, database.count(CHECKPOINTS).await), (1, 1), "{log}");
+
+    let second = program.start(&["worker"], &[]);
+    second.until("it goes on", async || second.log().contains(GOES_ON)).await;
+    queue.cancel(tenant(TENANT_A), job).await;
+    let ended = "SELECT count(*) FROM training_jobs WHERE status = 'cancelled' AND attempts = 1";
+    second.until("it is cancelled", async || database.count(ended).await == 1).await;
+    assert_eq!(database.count(CHECKPOINTS).await, 0, "it is gone with its job");
+    second.stop().await;
 }
 
 /// Postgres is away when the model is ready: hours of work may lie in it.

@@ -83,6 +83,10 @@ pub struct Job {
     /// Claimed not before time passes.
     pub paused: bool,
     pub expired: bool,
+    /// Since it was claimed.
+    pub has_got_on: bool,
+    /// How often that kept it from being given up.
+    pub spared: u32,
     /// The smaller the older.
     pub rank: usize,
 }
@@ -92,6 +96,8 @@ pub struct Model {
     limits: Limits,
     pub jobs: Vec<Job>,
     pub claims: Vec<Claimed>,
+    /// Jobs that a claim does not see: somebody else has their rows at that moment.
+    pub passed_over: BTreeSet<usize>,
     /// When each tenant was served last.
     served: HashMap<usize, usize>,
     turn: usize,
@@ -99,7 +105,14 @@ pub struct Model {
 
 impl Model {
     pub fn new(limits: Limits) -> Self {
-        Self { limits, jobs: vec![], claims: vec![], served: HashMap::new(), turn: 0 }
+        Self {
+            limits,
+            jobs: vec![],
+            claims: vec![],
+            passed_over: BTreeSet::new(),
+            served: HashMap::new(),
+            turn: 0,
+        }
     }
 
     pub fn apply(&mut self, op: &Op) -> Answer {
@@ -109,6 +122,7 @@ impl Model {
             Op::Beat(claim) => Answer::Beat(self.beat(claim)),
             Op::Checkpoint(claim) => Answer::Held(self.held(claim).is_some_and(|job| {
                 job.files.insert("checkpoint");
+                job.has_got_on = true;
                 true
             })),
             Op::Register(claim) | Op::Complete(claim) => {
@@ -168,6 +182,8 @@ impl Model {
             has_model: false,
             paused: false,
             expired: false,
+            has_got_on: false,
+            spared: 0,
             rank,
         });
         Answer::Queued { job: rank, created: true }
@@ -186,6 +202,7 @@ impl Model {
         job.become_state(JobState::Training);
         job.attempts += 1;
         job.fence += 1;
+        job.has_got_on = false;
         let claimed = Claimed { job: next, attempt: job.attempts, fence: job.fence };
         self.claims.push(claimed);
         Some(claimed)
@@ -206,6 +223,7 @@ impl Model {
             of_tenant(&job)
                 && job.state == JobState::Queued
                 && !job.paused
+                && !self.passed_over.contains(&index)
                 && !busy.contains(&job.order.model_type)
         };
         (0..self.jobs.len()).filter(free).min_by_key(|&index| {
@@ -256,9 +274,10 @@ impl Model {
             job.fence += 1;
             if job.cancel_requested {
                 job.end(JobState::Cancelled);
-            } else if job.attempts >= attempts {
+            } else if job.attempts >= attempts && !job.has_got_on {
                 job.end(JobState::Failed);
             } else {
+                job.spared += u32::from(job.attempts >= attempts);
                 job.become_state(JobState::Queued);
                 job.paused = job.attempts > 1;
             }
@@ -294,7 +313,7 @@ impl Model {
     /// What must hold whatever was done.
     pub fn check(&self) {
         for job in &self.jobs {
-            assert!(job.attempts <= self.limits.attempts, "{job:?}");
+            assert!(job.attempts <= self.limits.attempts + job.spared, "{job:?}");
             assert!(!job.state.is_final() || job.files.is_empty(), "{job:?}");
             assert!(!(job.cancel_requested && job.has_model), "{job:?}");
         }

@@ -139,7 +139,7 @@ async fn a_row_of_another_tenant_cannot_be_written() {
     }
 }
 
-/// A worker sees its own queue, of all tenants, and of every other table nothing; as a tenant goes on
+/// A worker sees its own queue, of all tenants or of a single one, and of every other table nothing; as a tenant goes on
 /// nobody sees more than before.
 #[tokio::test]
 async fn a_worker_sees_its_queue_and_nothing_else() {
@@ -159,6 +159,16 @@ async fn a_worker_sees_its_queue_and_nothing_else() {
                 .await
                 .expect("runs");
             assert_eq!(changed.rows_affected(), u64::from(own), "{table} by {worker:?}");
+            drop(tx);
+            for (single_tenant, seen) in [(TENANT_A, i64::from(own)), (TENANT_B, 0)] {
+                let single = service.clone().with_single_tenant(Some(tenant(single_tenant)));
+                let mut tx = single.worker_transaction(worker, "test").await.expect("begins");
+                let counted: i64 = query_scalar(AssertSqlSafe(format!("SELECT count(*) FROM {table}")))
+                    .fetch_one(&mut *tx)
+                    .await
+                    .expect("counts");
+                assert_eq!(counted, seen, "{table} by {worker:?} of {single_tenant} alone");
+            }
         }
     }
     scope(tenant(TENANT_B), async {

@@ -34,6 +34,9 @@ async fn the_first_run_creates_and_the_second_changes_nothing() {
             "0007 tracking outbox",
             "0008 training queue",
             "0009 training schedules",
+            "0010 schedules after grants",
+            "0011 jobs of a model",
+            "0012 jobs by type and state",
         ]
     );
     let second = migrate(&owner, &service_login()).await.expect("migrates");
@@ -83,6 +86,21 @@ async fn a_migration_that_gets_no_lock_lets_others_pass_and_tries_again() {
     sqlx::raw_sql("ROLLBACK").execute(&mut holder).await.expect("let go");
     let report = migration.await.expect("runs").expect("migrates");
     assert_eq!(report.applied.first().map(String::as_str), Some("0005 data digest"));
+}
+
+/// Of a concurrent build that is broken off an invalid index is left, which IF NOT EXISTS takes for a whole one.
+#[tokio::test]
+async fn an_index_whose_build_was_broken_off_is_built_again() {
+    let database = TestDatabase::new().await;
+    let broken_off =
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'training_jobs_model'::regclass;
+         DELETE FROM _sqlx_migrations WHERE version >= 11";
+    database.as_owner(broken_off).await;
+    let report = migrate(&database.owner, &service_login()).await.expect("migrates");
+    assert_eq!(report.applied, ["0011 jobs of a model", "0012 jobs by type and state"]);
+    let whole =
+        "SELECT count(*) FROM pg_index WHERE indexrelid = 'training_jobs_model'::regclass AND indisvalid";
+    assert_eq!(database.count(whole).await, 1);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 //! service's unprivileged login: a superuser would pass every policy.
 
 pub(crate) mod doctor;
+mod grants;
 mod isolation;
 mod migrations;
 mod outage;

@@ -110,7 +110,7 @@ async fn copy_reads_what_reading_row_by_row_reads() {
 }
 
 #[tokio::test]
-async fn every_record_table_reads_and_clears() {
+async fn every_record_table_is_read() {
     let database = TestDatabase::new().await;
     let service = database.service();
     for model_type in ModelType::all() {
@@ -135,9 +135,6 @@ async fn every_record_table_reads_and_clears() {
             let mut tx = service.tenant_transaction("test").await.expect("begins");
             let misfit = Record { entity_id: "e".into(), observed_at: None, values: vec![] };
             assert!(records::insert(&mut tx, model_type, [misfit]).await.is_err());
-            assert_eq!(records::clear(&mut tx, model_type).await.expect("clears"), 2);
-            tx.commit().await.expect("commits");
-            assert_eq!(postgres::load(&service, model_type, 1).await.expect("loads").n_rows, 0);
         })
         .await;
     }

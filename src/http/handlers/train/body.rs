@@ -45,9 +45,11 @@ pub(in crate::http) struct TrainBody {
     #[schema(value_type = Option<Vec<Object>>)]
     data: Option<Vec<Row>>,
     /// Column of `data` that is to be predicted, if it is not the model type's own.
+    #[schema(max_length = 255)]
     target: Option<String>,
     /// The tenant's own SELECT in place of the default query, or `cypher:<name>`: a Cypher template that the operator
     /// has installed.
+    #[schema(max_length = 32768)]
     training_data_query: Option<String>,
     /// How soon, among the tenant's own trainings that wait: the higher the sooner.
     #[schema(value_type = i16, required = false, minimum = -10, maximum = 10, default = 0)]
@@ -71,8 +73,8 @@ impl TrainBody {
         let validation_split = body.defaulted("validation_split", fields::validation_split);
         let split = body.optional("split", fields::split);
         let seed = body.optional("seed", fields::unsigned);
-        let target = body.optional("target", fields::string);
-        let training_data_query = body.optional("training_data_query", fields::string);
+        let target = body.optional("target", fields::string_up_to(255));
+        let training_data_query = body.optional("training_data_query", fields::string_up_to(32 << 10));
         let priority = body.optional("priority", fields::priority);
         let respond_async = body.optional("async", fields::boolean);
         let data = body.rows("data", max_rows);
@@ -150,6 +152,17 @@ mod tests {
             ("config", &json!(3))
         );
         assert!(parse(json!({"config": {}, "hyperparameters": {}})).is_err());
+    }
+
+    #[test]
+    fn texts_that_are_kept_with_the_job_are_bounded() {
+        for (field, longest) in [("target", 255), ("training_data_query", 32_768)] {
+            assert!(parse(json!({ field: "é".repeat(longest) })).is_ok(), "{field}");
+            let Err(crate::Error::Invalid(faults)) = parse(json!({ field: "é".repeat(longest + 1) })) else {
+                panic!("{field} must be refused")
+            };
+            assert_eq!((&*faults[0].kind, faults.len()), ("string_too_long", 1), "{field}");
+        }
     }
 
     #[test]
