@@ -32,7 +32,7 @@ test: deps deps-old neo4j-dev ## Run all tests, against real Postgres, MLflow an
 	cargo test --all
 
 fuzz: deps ## 100,000 random statements against the isolation of training_data_query (FUZZ_SEED, FUZZ_STATEMENTS)
-	cargo test --release --test it -- --ignored --nocapture a_hundred_thousand
+	cargo test --release --test it -- --ignored --nocapture a_hundred_thousand_random_statements
 
 canary: deps ## 100,000 requests of 50 tenants, and a search for canaries in all that leaves (CANARY_REQUESTS, CANARY_SEED)
 	cargo test --release --test it -- --ignored --nocapture no_canary_leaves_in_a_hundred_thousand

@@ -22,18 +22,18 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// A database, and what processes need to work with it.
-pub struct Installation {
-    pub submitter: Submitter,
+pub(crate) struct Installation {
+    pub(crate) submitter: Submitter,
     postgres: PrivatePostgres,
     owner: Mutex<PgConnection>,
     folder: tempfile::TempDir,
 }
 
 /// A process; killed when dropped.
-pub struct Process(Child);
+pub(crate) struct Process(Child);
 
 impl Installation {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let postgres =
             PrivatePostgres::start(&folder.path().join("postgres"), Durability::Durable).await.unwrap();
@@ -59,7 +59,7 @@ impl Installation {
     }
 
     /// Runs the program with these settings on top of those that name the database.
-    pub fn start(&self, command: &str, settings: &[(&str, &str)]) -> Process {
+    pub(crate) fn start(&self, command: &str, settings: &[(&str, &str)]) -> Process {
         let port = self.postgres.port().to_string();
         let child = Command::new(env!("CARGO_BIN_EXE_binah-ml"))
             .arg(command)
@@ -76,7 +76,7 @@ impl Installation {
     }
 
     /// Queues a training of rows that come with it.
-    pub async fn submit(&self, tenant_id: TenantId, request: Value, rows: Value) -> Uuid {
+    pub(crate) async fn submit(&self, tenant_id: TenantId, request: Value, rows: Value) -> Uuid {
         let caller = Caller {
             user_id: "bench".to_owned(),
             tenant_claim: tenant_id.to_string(),
@@ -93,12 +93,15 @@ impl Installation {
     }
 
     /// What a statement yields to the tables' owner.
-    pub async fn select<T: for<'r> FromRow<'r, PgRow> + Send + Unpin>(&self, statement: &str) -> Vec<T> {
+    pub(crate) async fn select<T: for<'r> FromRow<'r, PgRow> + Send + Unpin>(
+        &self,
+        statement: &str,
+    ) -> Vec<T> {
         sqlx::query_as(AssertSqlSafe(statement)).fetch_all(&mut *self.owner.lock().await).await.unwrap()
     }
 
     /// Waits until a statement yields true.
-    pub async fn until(&self, statement: &str) {
+    pub(crate) async fn until(&self, statement: &str) {
         while self.select::<(bool,)>(statement).await != [(true,)] {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -113,12 +116,12 @@ impl Drop for Process {
     }
 }
 
-pub fn tenant_of(number: u32) -> TenantId {
+pub(crate) fn tenant_of(number: u32) -> TenantId {
     TenantId::trusted(Uuid::from_u128(u128::from(number) + 1))
 }
 
 /// Rows of a noisy surface.
-pub fn rows(n: u64) -> Value {
+pub(crate) fn rows(n: u64) -> Value {
     let row = |i: u64| {
         let (a, b, c) = (i * 37 % 101, i * 7919 % 997, i * 104_729 % 89);
         let cost = 1000 + 50 * a + b * c % 613 + i * i % 271;
@@ -128,7 +131,7 @@ pub fn rows(n: u64) -> Value {
 }
 
 /// A training of these rows.
-pub fn request(model_type: &str, hyperparameters: Value) -> Value {
+pub(crate) fn request(model_type: &str, hyperparameters: Value) -> Value {
     let target = match model_type {
         "risk_assessment" => Some("high_risk"),
         "anomaly_detection" => None,
@@ -141,7 +144,7 @@ pub fn request(model_type: &str, hyperparameters: Value) -> Value {
 }
 
 /// The value below which this share of them lies.
-pub fn quantile(values: &mut [f64], share: f64) -> f64 {
+pub(crate) fn quantile(values: &mut [f64], share: f64) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     values[((values.len() as f64 * share) as usize).min(values.len() - 1)]
 }

@@ -14,6 +14,8 @@ use crate::{
 
 /// Mean pause before the second attempt; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// The same where something else than Postgres is away: by the fifth attempt it has had two and a half minutes.
+const FIRST_LONG_PAUSE: Duration = Duration::from_secs(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 /// Whether and when a job that was given back is tried again.
@@ -21,8 +23,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 pub enum Retry {
     /// At once; the attempt does not count: it was not the job's fault.
     HandedBack,
-    /// After a pause that grows with the attempts, half to one and a half times as long.
-    AfterPause,
+    /// After a pause of seconds that grows with the attempts, half to one and a half times as long.
+    Soon,
+    /// The same in minutes: what is away may have to be started.
+    Later,
 }
 
 /// What a completed job leaves.
@@ -151,7 +155,8 @@ impl Jobs {
     async fn give_back(&self, claim: &Claim, retry: Retry) -> Result<bool> {
         let (pause, counts) = match retry {
             Retry::HandedBack => (Duration::ZERO, false),
-            Retry::AfterPause => (pause(claim.attempt), true),
+            Retry::Soon => (pause(FIRST_PAUSE, claim.attempt), true),
+            Retry::Later => (pause(FIRST_LONG_PAUSE, claim.attempt), true),
         };
         let mut transaction = self.database.tenant_transaction("job_release").await?;
         let released = query(
@@ -178,8 +183,8 @@ impl Jobs {
 }
 
 /// Mean pause after so many attempts.
-pub(super) fn pause(attempts: u32) -> Duration {
-    (FIRST_PAUSE * 2_u32.pow(attempts.saturating_sub(1).min(16))).min(LONGEST_PAUSE)
+fn pause(first: Duration, attempts: u32) -> Duration {
+    (first * 2_u32.pow(attempts.saturating_sub(1).min(16))).min(LONGEST_PAUSE)
 }
 
 #[cfg(test)]
@@ -188,6 +193,8 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_five_minutes() {
-        assert_eq!([1, 2, 3, 9, 10, 100].map(|n| pause(n).as_secs()), [1, 2, 4, 256, 300, 300]);
+        let seconds = |first, attempts: [u32; 6]| attempts.map(|n| pause(first, n).as_secs());
+        assert_eq!(seconds(FIRST_PAUSE, [1, 2, 3, 9, 10, 100]), [1, 2, 4, 256, 300, 300]);
+        assert_eq!(seconds(FIRST_LONG_PAUSE, [1, 2, 3, 4, 5, 100]), [10, 20, 40, 80, 160, 300]);
     }
 }

@@ -46,7 +46,7 @@ impl JobState {
         !matches!(self, Self::Queued | Self::Training)
     }
 
-    /// Whether `next` may follow.
+    /// Whether `next` may follow. The table holds every statement to it (migration 0013).
     #[must_use]
     pub fn may_become(self, next: Self) -> bool {
         match self {

@@ -192,19 +192,21 @@ impl Worker {
             Ok(Err(error)) => error,
         };
         tracing::warn!(error = &error as &dyn std::error::Error, code = error.code(), "training failed");
-        if self.may_pass(claim, &error) {
-            self.jobs.release(claim, Retry::AfterPause).await?;
+        if let Some(retry) = self.may_pass(claim, &error) {
+            self.jobs.release(claim, retry).await?;
             return Ok("postponed");
         }
         self.jobs.fail(claim, &error.to_string(), &KeptError::new(&error).to_value()).await?;
         Ok(error.code())
     }
 
-    /// Whether another attempt may do better. Somebody who waits for an answer hears at once that a dependency is
-    /// away; but a job that only our own database failed goes on.
-    fn may_pass(&self, claim: &Claim, error: &Error) -> bool {
-        let Error::Unavailable { dependency, .. } = error else { return false };
+    /// Whether and when another attempt may do better. Somebody who waits for an answer hears at once that a
+    /// dependency is away; but a job that only our own database failed goes on.
+    fn may_pass(&self, claim: &Claim, error: &Error) -> Option<Retry> {
+        let Error::Unavailable { dependency, .. } = error else { return None };
         let patient = claim.request["patient"] == true;
-        claim.attempt < self.jobs.limits().attempts && (patient || *dependency == "Postgres")
+        let retry = if *dependency == "Postgres" { Retry::Soon } else { Retry::Later };
+        let may_wait = claim.attempt < self.jobs.limits().attempts && (patient || retry == Retry::Soon);
+        may_wait.then_some(retry)
     }
 }

@@ -4,7 +4,7 @@ use std::{pin::pin, time::Duration};
 
 use binah_ml::{
     auth::tenant::scope,
-    jobs::{Claim, Jobs, Limits, NewJob, Origin},
+    jobs::{Claim, JobState, Jobs, Limits, NewJob, Origin},
 };
 use futures::poll;
 use serde_json::json;
@@ -101,4 +101,27 @@ async fn the_end_of_a_job_wakes_a_worker_for_the_next_one_of_its_tenant() {
     assert!(queue.claim().await.is_some());
     stop.cancel();
     listening.await.expect("ends");
+}
+
+/// Whatever a statement says.
+#[tokio::test]
+async fn no_statement_brings_a_job_where_its_state_does_not_lead() {
+    let queue = Queue::new().await;
+    queue.enqueue(0).await;
+    let mut owner = queue.database.owner_connection().await;
+    for (was, is) in JobState::ALL.iter().flat_map(|was| JobState::ALL.iter().map(move |is| (*was, *is))) {
+        let set =
+            |state: JobState| sqlx::AssertSqlSafe(format!("UPDATE training_jobs SET status = '{state}'"));
+        sqlx::raw_sql("SET session_replication_role = replica")
+            .execute(&mut owner)
+            .await
+            .expect("a superuser");
+        sqlx::raw_sql(set(was)).execute(&mut owner).await.expect("no trigger");
+        sqlx::raw_sql("RESET session_replication_role").execute(&mut owner).await.expect("resets");
+        let changed = sqlx::raw_sql(set(is)).execute(&mut owner).await;
+        assert_eq!(changed.is_ok(), was == is || was.may_become(is), "{was} to {is}: {changed:?}");
+    }
+    let platforms = "UPDATE training_jobs SET request = NULL; UPDATE training_jobs SET status = 'completed';
+        UPDATE training_jobs SET status = 'queued'";
+    queue.database.as_owner(platforms).await;
 }

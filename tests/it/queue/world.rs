@@ -204,7 +204,7 @@ impl World {
         if claim.attempt >= self.jobs.limits().attempts {
             return self.fail(claim).await;
         }
-        held(scope(claim.tenant, self.jobs.release(claim, Retry::AfterPause)).await)
+        held(scope(claim.tenant, self.jobs.release(claim, Retry::Soon)).await)
     }
 
     async fn register(&self, claim: &Claim) -> Result<(), Error> {

@@ -96,7 +96,7 @@ async fn one_that_dies_between_job_and_row_doubles_nothing() {
         "UPDATE training_schedules s SET due_at = b.due_at, claimed_until = NULL, last_run_at = NULL,
             last_job_id = NULL, last_outcome = NULL, marked_rows = NULL, marked_id = NULL, marked_at = NULL
        FROM before b WHERE b.tenant_id = s.tenant_id AND b.model_type = s.model_type;
-       UPDATE training_jobs SET status = 'failed' WHERE origin = 'schedule'";
+       SET session_replication_role = replica; UPDATE training_jobs SET status = 'failed' WHERE origin = 'schedule'";
     world.service.as_owner(forgotten).await;
     world.look(3).await;
     assert_eq!(world.retrainings().await, 1);

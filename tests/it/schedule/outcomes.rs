@@ -128,7 +128,8 @@ async fn one_that_goes_on_is_not_asked_for_twice() {
     // As long as no worker claims it.
     world.turn(due).await;
     world.rest().await;
-    let queued = "UPDATE training_jobs SET status = 'queued', run_at = now() + interval '1 hour', completed_at = NULL
+    // Past the trigger that lets no job begin again.
+    let queued = "SET session_replication_role = replica; UPDATE training_jobs SET status = 'queued', run_at = now() + interval '1 hour', completed_at = NULL
         WHERE origin = 'schedule'; UPDATE training_schedules SET last_outcome = 'queued', last_message = NULL";
     world.service.as_owner(queued).await;
     let document = world.document().await;
