@@ -9,8 +9,9 @@ use std::{fmt::Write, path::Path, process::Command, time::Instant};
 
 use binah_ml::{
     dev::{Durability, PrivatePostgres, deps},
+    features::query::Policy,
     forest::rng::Rng,
-    storage::{ConnectConfig, Login, SslMode, migrate},
+    storage::{ConnectConfig, Login, SslMode, migrate, query_login},
 };
 
 const ROWS: u32 = 1_000_000;
@@ -35,7 +36,9 @@ fn main() {
         ssl_mode: SslMode::Disable,
     };
     let service = Login { name: "binah_ml_app".to_owned(), password: "bench".to_owned().into() };
+    let query = Login { name: "svc_query".to_owned(), password: "svc_query".to_owned().into() };
     runtime.block_on(migrate(&owner, &service)).unwrap();
+    runtime.block_on(query_login::install(&owner, &service, &query, &Policy::records().tables())).unwrap();
     let (csv, parquet) = (folder.path().join("rows.csv"), folder.path().join("rows.parquet"));
     std::fs::write(&csv, generated()).unwrap();
     succeed(Command::new(deps().join("bin/python")).args(["-c", TO_PARQUET]).args([&csv, &parquet]));

@@ -45,16 +45,17 @@ async fn run() {
     println!("{RATE} predictions a second for {SECONDS} s, 100 trees");
     let idle = measure(&predict).await;
     tell("idle", idle, idle);
-    for (model_type, trees) in [("cost_forecasting", 10_000), ("risk_assessment", 3_000)] {
-        let long = request(model_type, json!({"n_estimators": trees, "max_depth": 12}));
+    for (model_type, trees, depth) in [("cost_forecasting", 10_000, 8), ("risk_assessment", 16_000, 8)] {
+        let long = request(model_type, json!({"n_estimators": trees, "max_depth": depth}));
         let mut jobs = vec![];
         for tenant in (1..=WORKERS).map(tenant_of) {
             jobs.push((tenant, installation.submit(tenant, long.clone(), rows(20_000)).await));
         }
         let fitting = "SELECT count(*) FROM training_jobs WHERE status = 'training' AND progress ->> 'stage' = 'fitting'";
-        installation.until(&format!("SELECT ({fitting}) = {WORKERS}")).await;
+        let all_fit = format!("SELECT ({fitting}) = {WORKERS}");
+        installation.until(&all_fit).await;
         let busy = measure(&predict).await;
-        installation.until(&format!("SELECT ({fitting}) = {WORKERS}")).await;
+        assert_eq!(installation.select::<(bool,)>(&all_fit).await, [(true,)], "they ended too early");
         tell(&format!("{WORKERS} {model_type} trainings"), busy, idle);
         for (tenant, job) in jobs {
             tenant::scope(tenant, installation.submitter.jobs().cancel(job)).await.unwrap();

@@ -100,9 +100,12 @@ impl Installation {
         sqlx::query_as(AssertSqlSafe(statement)).fetch_all(&mut *self.owner.lock().await).await.unwrap()
     }
 
-    /// Waits until a statement yields true.
+    /// Waits until a statement yields true; a training that fails is the end.
     pub(crate) async fn until(&self, statement: &str) {
         while self.select::<(bool,)>(statement).await != [(true,)] {
+            let failed: Vec<(String,)> =
+                self.select("SELECT error_message FROM training_jobs WHERE status = 'failed'").await;
+            assert_eq!(failed, []);
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

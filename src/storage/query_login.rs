@@ -175,10 +175,12 @@ struct Wall {
 }
 
 async fn walled(connection: &mut PgConnection, login: &str, schema: &str, table: &str) -> Result<Wall> {
-    let wall = Wall::find(connection, login, schema, table).await?;
-    wall.filter(|wall| wall.walled).ok_or_else(|| {
-        Error::internal(format!("{schema}.{table} has no forced row-level security by tenant_id"))
-    })
+    let problem = match Wall::find(connection, login, schema, table).await? {
+        Some(wall) if wall.walled => return Ok(wall),
+        Some(_) => format!("{schema}.{table} has no forced row-level security by tenant_id"),
+        None => format!("no login {login}, or no table {schema}.{table}: `binah-ml migrate` makes the login"),
+    };
+    Err(Error::internal(problem))
 }
 
 impl Wall {

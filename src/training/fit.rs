@@ -3,6 +3,10 @@
 use std::{
     num::{NonZeroU32, NonZeroUsize},
     ops::ControlFlow,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -95,11 +99,13 @@ pub struct FitContext<'a> {
 /// Where a boosted training is kept while it runs, and where it goes on from.
 #[derive(Debug)]
 pub struct Resume {
-    /// Rounds from one checkpoint to the next.
+    /// Rounds from one checkpoint to the next, at least.
     pub every: NonZeroU32,
     /// Bytes of the last checkpoint of this job, if another worker left one.
     pub last: Option<Vec<u8>>,
-    /// Takes the bytes of each new one. A full channel skips one: the training does not wait.
+    /// Whether the next one is to be made: who keeps them has done with the one before.
+    pub wanted: Arc<AtomicBool>,
+    /// Takes the bytes of each; the training does not wait for it.
     pub keep: mpsc::Sender<Vec<u8>>,
 }
 
@@ -216,16 +222,15 @@ fn boost(
             tracing::info!(rounds = done, "the training goes on from its checkpoint");
         }
         context.control.enter_fitting(done, params.n_estimators)?;
+        let mut is_wanted = || context.resume.wanted.swap(false, Ordering::Relaxed);
         let mut keep = |checkpoint: Checkpoint| {
-            // Encoding costs more than asking; and the next one is better than a late one.
-            if context.resume.keep.capacity() > 0 {
-                let _ = context.resume.keep.try_send(checkpoint.encode());
-            }
+            let _ = context.resume.keep.try_send(checkpoint.encode());
             ControlFlow::Continue(())
         };
         let mut go_on = || context.control.flow();
         let every = context.resume.every;
-        let checkpoints = Checkpoints { every, last, keep: &mut keep, go_on: &mut go_on };
+        let checkpoints =
+            Checkpoints { every, is_wanted: &mut is_wanted, last, keep: &mut keep, go_on: &mut go_on };
         let mut on_round = |round| on_round(context.control, round);
         Ok::<_, Error>(xgboost::train_resumable(library, inputs(), threads, checkpoints, &mut on_round))
     };
@@ -246,7 +251,7 @@ impl Resume {
     /// Of a training that nobody would take over.
     #[must_use]
     pub fn never() -> Self {
-        Self { every: NonZeroU32::MAX, last: None, keep: mpsc::channel(1).0 }
+        Self { every: NonZeroU32::MAX, last: None, wanted: Arc::default(), keep: mpsc::channel(1).0 }
     }
 
     /// The last checkpoint, unless it is damaged: then the training starts over.

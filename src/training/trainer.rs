@@ -2,7 +2,10 @@
 
 use std::{
     num::NonZeroU32,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -44,6 +47,10 @@ pub const XGBOOST_FILE: &str = "model.json";
 
 /// File name of the [`DataProfile`](crate::features::pipeline::DataProfile) in the registry, as JSON.
 pub const PROFILE_FILE: &str = "profile.json";
+
+/// So many times as long as a checkpoint took to be kept, none is made: it holds many trees, and whoever writes to the
+/// same disk waits for it.
+const CHECKPOINT_PAUSE: u32 = 400;
 
 /// How long the database and the model store may take to say what there is, a champion's files included.
 const LOOK_UP: Duration = Duration::from_secs(300);
@@ -225,7 +232,8 @@ impl Trainer {
         };
         let (keep, checkpoints) = mpsc::channel(1);
         let last = self.rooms.jobs.read_file(&task.claim, JobFile::Checkpoint).await?;
-        let resume = Resume { every: self.checkpoint_rounds, last, keep };
+        let wanted = Arc::new(AtomicBool::new(true));
+        let resume = Resume { every: self.checkpoint_rounds, last, wanted: Arc::clone(&wanted), keep };
         control.enter(Stage::WaitingForThread)?;
         let (control, threads) = (Arc::clone(control), self.pool.threads());
         let mut stopwatch = Stopwatch::start();
@@ -304,17 +312,29 @@ impl Trainer {
         };
         // The sender goes with the work; what is on its way then is of no use any more.
         let (trained, ()) =
-            tokio::join!(self.pool.run(work), self.keep_checkpoints(&task.claim, checkpoints));
+            tokio::join!(self.pool.run(work), self.keep_checkpoints(&task.claim, checkpoints, &wanted));
         trained?
     }
 
-    /// Keeps the checkpoints of a training as they come. One that cannot be kept costs time if the worker is lost, and
-    /// nothing else.
-    async fn keep_checkpoints(&self, claim: &Claim, mut checkpoints: mpsc::Receiver<Vec<u8>>) {
+    /// Keeps the checkpoints of a training as they come, with pauses in between. One that cannot be kept costs time if the
+    /// worker is lost, and nothing else.
+    async fn keep_checkpoints(
+        &self,
+        claim: &Claim,
+        mut checkpoints: mpsc::Receiver<Vec<u8>>,
+        wanted: &AtomicBool,
+    ) {
         while let Some(checkpoint) = checkpoints.recv().await {
+            let begun = Instant::now();
             if let Err(error) = self.rooms.jobs.write_checkpoint(claim, &checkpoint).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "checkpoint not kept");
             }
+            tokio::select! {
+                () = tokio::time::sleep(begun.elapsed() * CHECKPOINT_PAUSE) => {}
+                // The training has ended: nothing comes that was not asked for.
+                _ = checkpoints.recv() => return,
+            }
+            wanted.store(true, Ordering::Relaxed);
         }
     }
 

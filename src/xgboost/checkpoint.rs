@@ -21,8 +21,11 @@ const CHECKSUM_BYTES: usize = 32;
 
 /// Where a training is kept while it runs, and where it goes on from.
 pub struct Checkpoints<'a> {
-    /// Rounds from one checkpoint to the next. It decides how much is lost, and never the model.
+    /// Rounds from one checkpoint to the next, at least. It decides how much is lost, and never the model.
     pub every: NonZeroU32,
+    /// Asked after as many rounds whether a checkpoint is wanted now: to make one takes the longer the more trees
+    /// there are.
+    pub is_wanted: &'a mut dyn FnMut() -> bool,
     /// The last one of a training of the same inputs; none starts from the first round.
     pub last: Option<Checkpoint>,
     /// Called with each new one, on the training thread, which waits for it; `Break` ends the training

@@ -97,7 +97,7 @@ pub fn train_resumable(
 ) -> Result<Trained, TrainError> {
     inputs.check()?;
     let fingerprint = inputs.fingerprint(library.version());
-    let Checkpoints { every, last, keep, go_on } = checkpoints;
+    let Checkpoints { every, is_wanted, last, keep, go_on } = checkpoints;
     if last.as_ref().is_some_and(|last| last.fingerprint != fingerprint) {
         return Err(TrainError::ForeignCheckpoint);
     }
@@ -107,7 +107,7 @@ pub fn train_resumable(
             return Err(TrainError::Cancelled);
         }
         let is_due = (index + 1).is_multiple_of(every.get()) && boosting.next_round().is_some();
-        if is_due && keep(boosting.checkpoint(fingerprint)?).is_break() {
+        if is_due && is_wanted() && keep(boosting.checkpoint(fingerprint)?).is_break() {
             return Err(TrainError::Cancelled);
         }
     }

@@ -35,7 +35,9 @@ fn live(
         if next - first_round > dies_after { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let every = NonZeroU32::new(every).expect("not 0");
-    let checkpoints = Checkpoints { every, last, keep: &mut keep, go_on: &mut || ControlFlow::Continue(()) };
+    let mut go_on = || ControlFlow::Continue(());
+    let checkpoints =
+        Checkpoints { every, is_wanted: &mut || true, last, keep: &mut keep, go_on: &mut go_on };
     match train_resumable(library, inputs, threads(n_threads), checkpoints, &mut die) {
         Ok(trained) => Some(trained),
         Err(TrainError::Cancelled) => None,
@@ -161,6 +163,7 @@ fn a_checkpoint_goes_on_with_its_own_training_alone() {
     for other in others {
         let checkpoints = Checkpoints {
             every: NonZeroU32::MIN,
+            is_wanted: &mut || true,
             last: Some(checkpoint.clone()),
             keep: &mut |_| panic!("a round was trained"),
             go_on: &mut || panic!("rows were predicted"),
@@ -180,8 +183,13 @@ fn whoever_keeps_checkpoints_may_end_the_training() {
         if kept.len() == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let every = NonZeroU32::new(4).expect("not 0");
-    let checkpoints =
-        Checkpoints { every, last: None, keep: &mut keep, go_on: &mut || panic!("nothing to catch up with") };
+    let checkpoints = Checkpoints {
+        every,
+        is_wanted: &mut || true,
+        last: None,
+        keep: &mut keep,
+        go_on: &mut || panic!("nothing to catch up with"),
+    };
     let mut rounds = 0;
     let mut count = |_| {
         rounds += 1;
@@ -211,6 +219,7 @@ fn a_training_may_be_ended_while_it_catches_up() {
         };
         let checkpoints = Checkpoints {
             every: NonZeroU32::MIN,
+            is_wanted: &mut || true,
             last: Some(last.clone()),
             keep: &mut |_| panic!("a round was trained"),
             go_on: &mut ask,
