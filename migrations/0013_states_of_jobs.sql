@@ -1,6 +1,6 @@
 -- What may follow each state of a job of the queue, whoever changes it and however: no job that has ended begins again,
 -- and none ends twice. The same rule as `JobState::may_become` (src/jobs/state.rs); a test holds one against the other.
-CREATE FUNCTION training_jobs_check_state() RETURNS trigger
+CREATE OR REPLACE FUNCTION training_jobs_check_state() RETURNS trigger
     LANGUAGE plpgsql SECURITY INVOKER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF (OLD.status, NEW.status) NOT IN (
@@ -13,6 +13,6 @@ BEGIN
 END $$;
 
 -- Rows without a request are the platform's.
-CREATE TRIGGER training_jobs_state BEFORE UPDATE OF status ON training_jobs
+CREATE OR REPLACE TRIGGER training_jobs_state BEFORE UPDATE OF status ON training_jobs
     FOR EACH ROW WHEN (OLD.request IS NOT NULL AND OLD.status <> NEW.status)
     EXECUTE FUNCTION training_jobs_check_state();

@@ -139,7 +139,7 @@ pub struct PostgresConfig {
 pub struct TrainingConfig {
     /// Trainings that this process runs at the same time; 0: none, other processes do.
     pub workers: usize,
-    /// Threads of the training pool.
+    /// Threads of one training.
     pub threads: usize,
     /// Most rows of one training.
     pub max_rows: usize,
