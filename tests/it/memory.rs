@@ -70,8 +70,8 @@ async fn a_training_holds_no_more_than_was_reserved() {
 /// The last reservation that a log tells of, in megabytes.
 fn reserved(log: &str) -> u64 {
     let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let megabytes = lines.filter_map(|line| line["megabytes"].as_u64());
-    megabytes.last().expect("a reservation")
+    let mut megabytes = lines.filter_map(|line| line["megabytes"].as_u64());
+    megabytes.next_back().expect("a reservation")
 }
 
 /// `VmHWM`, kB.
