@@ -45,7 +45,7 @@ async fn run() {
     println!("{RATE} predictions a second for {SECONDS} s, 100 trees");
     let idle = measure(&predict).await;
     tell("idle", idle, idle);
-    for (model_type, trees, depth) in [("cost_forecasting", 10_000, 8), ("risk_assessment", 16_000, 8)] {
+    for (model_type, trees, depth) in [("cost_forecasting", 10_000, 8), ("risk_assessment", 10_000, 8)] {
         let long = request(model_type, json!({"n_estimators": trees, "max_depth": depth}));
         let mut jobs = vec![];
         for tenant in (1..=WORKERS).map(tenant_of) {
