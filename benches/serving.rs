@@ -45,11 +45,14 @@ async fn run() {
     println!("{RATE} predictions a second for {SECONDS} s, 100 trees");
     let idle = measure(&predict).await;
     tell("idle", idle, idle);
-    for (model_type, trees, depth) in [("cost_forecasting", 10_000, 8), ("risk_assessment", 10_000, 8)] {
-        let long = request(model_type, json!({"n_estimators": trees, "max_depth": depth}));
+    // So many that they are still at it at the end.
+    for (model_type, trees, n_rows) in
+        [("cost_forecasting", 10_000, 20_000), ("risk_assessment", 10_000, 100_000)]
+    {
+        let long = request(model_type, json!({"n_estimators": trees, "max_depth": 8}));
         let mut jobs = vec![];
         for tenant in (1..=WORKERS).map(tenant_of) {
-            jobs.push((tenant, installation.submit(tenant, long.clone(), rows(20_000)).await));
+            jobs.push((tenant, installation.submit(tenant, long.clone(), rows(n_rows)).await));
         }
         let fitting = "SELECT count(*) FROM training_jobs WHERE status = 'training' AND progress ->> 'stage' = 'fitting'";
         let all_fit = format!("SELECT ({fitting}) = {WORKERS}");
