@@ -11,7 +11,7 @@ use binah_ml::{
     dev::{Durability, PrivatePostgres, deps},
     features::query::Policy,
     forest::rng::Rng,
-    storage::{ConnectConfig, Login, SslMode, migrate, query_login},
+    storage::{Login, migrate, query_login},
 };
 
 const ROWS: u32 = 1_000_000;
@@ -28,13 +28,7 @@ fn main() {
     let server =
         runtime.block_on(PrivatePostgres::start(&folder.path().join("postgres"), Durability::Durable));
     let server = server.unwrap();
-    let owner = ConnectConfig {
-        host: server.host().to_owned(),
-        port: server.port(),
-        database: "bench".to_owned(),
-        login: Login { name: server.user().to_owned(), password: server.password().to_owned().into() },
-        ssl_mode: SslMode::Disable,
-    };
+    let owner = server.owner_of("bench");
     let service = Login { name: "binah_ml_app".to_owned(), password: "bench".to_owned().into() };
     let query = Login { name: "svc_query".to_owned(), password: "svc_query".to_owned().into() };
     runtime.block_on(migrate(&owner, &service)).unwrap();

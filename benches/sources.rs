@@ -15,7 +15,7 @@ use binah_ml::{
         postgres,
         query::{Policy, QueryConfig, Request, TenantQuery},
     },
-    storage::{ConnectConfig, Database, Login, PoolConfig, SslMode, migrate, query_login},
+    storage::{ConnectConfig, Database, Login, PoolConfig, migrate, query_login},
 };
 use secrecy::ExposeSecret;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, raw_sql};
@@ -38,13 +38,7 @@ fn main() {
 async fn run() {
     let folder = tempfile::tempdir().unwrap();
     let server = PrivatePostgres::start(folder.path(), Durability::Durable).await.unwrap();
-    let owner = ConnectConfig {
-        host: server.host().to_owned(),
-        port: server.port(),
-        database: "bench".to_owned(),
-        login: Login { name: server.user().to_owned(), password: server.password().to_owned().into() },
-        ssl_mode: SslMode::Disable,
-    };
+    let owner = server.owner_of("bench");
     let service = Login { name: "binah_ml_app".to_owned(), password: "bench".to_owned().into() };
     let query = Login { name: "svc_query".to_owned(), password: "bench".to_owned().into() };
     migrate(&owner, &service).await.unwrap();

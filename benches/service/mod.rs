@@ -12,7 +12,7 @@ use binah_ml::{
     auth::{Caller, TenantId, tenant},
     dev::{Durability, PrivatePostgres, deps},
     jobs::{Jobs, Limits},
-    storage::{ConnectConfig, Database, Login, PoolConfig, SslMode, migrate},
+    storage::{Database, Login, PoolConfig, migrate},
     training::{Sources, SubmitOptions, Submitter, TrainRequest},
 };
 use serde_json::{Value, json};
@@ -37,16 +37,7 @@ impl Installation {
         let folder = tempfile::tempdir().unwrap();
         let postgres =
             PrivatePostgres::start(&folder.path().join("postgres"), Durability::Durable).await.unwrap();
-        let owner = ConnectConfig {
-            host: postgres.host().to_owned(),
-            port: postgres.port(),
-            database: "bench".to_owned(),
-            login: Login {
-                name: postgres.user().to_owned(),
-                password: postgres.password().to_owned().into(),
-            },
-            ssl_mode: SslMode::Disable,
-        };
+        let owner = postgres.owner_of("bench");
         let service = Login { name: "binah_ml_app".to_owned(), password: "bench".to_owned().into() };
         migrate(&owner, &service).await.unwrap();
         let database = Database::new(&owner.with_login(service), &PoolConfig::default());

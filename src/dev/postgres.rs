@@ -18,6 +18,7 @@ use binaries::Binaries;
 
 use super::guard::{Guarded, Wait};
 use super::{Error, POLL, Result, create_folder, port};
+use crate::storage::{ConnectConfig, Login, SslMode};
 
 /// Name in messages.
 const SERVER: &str = "the private Postgres";
@@ -92,6 +93,18 @@ impl PrivatePostgres {
     #[must_use]
     pub fn url_of(&self, database: &str) -> String {
         format!("postgres://{SUPERUSER}:{}@{}:{}/{database}", self.password, self.host(), self.port)
+    }
+
+    /// `database` as the superuser sees it, who owns it.
+    #[must_use]
+    pub fn owner_of(&self, database: &str) -> ConnectConfig {
+        ConnectConfig {
+            host: self.host().to_owned(),
+            port: self.port,
+            database: database.to_owned(),
+            login: Login { name: SUPERUSER.to_owned(), password: self.password.clone().into() },
+            ssl_mode: SslMode::Disable,
+        }
     }
 
     /// Loopback.

@@ -31,7 +31,8 @@ impl Jobs {
         let state = match status.as_deref().and_then(JobState::parse) {
             Some(state) => {
                 if state.is_final() {
-                    files::remove(&mut transaction, job_id).await?;
+                    let tenant = transaction.tenant();
+                    files::remove(&mut transaction, tenant, job_id).await?;
                 } else {
                     signals::job_to_stop(&mut transaction, job_id).await?;
                 }

@@ -4,12 +4,12 @@ use serde_json::Value;
 use sqlx::{FromRow, query, query_as, query_scalar};
 use uuid::Uuid;
 
-use super::{ANSWER, Jobs};
+use super::Jobs;
 use crate::{
     Error, Result,
     auth::TenantId,
     catalog::ModelType,
-    storage::{Worker, WorkerTransaction, in_time, interval},
+    storage::{ANSWER, Worker, WorkerTransaction, in_time, interval},
 };
 
 /// Key of the advisory lock under which all claims are made, one after the other.

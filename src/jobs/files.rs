@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use sqlx::{query, query_scalar};
+use sqlx::{PgConnection, query, query_scalar};
 use uuid::Uuid;
 
 use super::{Claim, Jobs};
 use crate::{
     Result,
+    auth::TenantId,
     storage::{TenantTransaction, in_time},
 };
 
@@ -48,11 +49,11 @@ pub(super) async fn insert_rows(
 }
 
 /// Removes the files of a job that has ended.
-pub(super) async fn remove(transaction: &mut TenantTransaction, job_id: Uuid) -> Result<()> {
+pub(super) async fn remove(transaction: &mut PgConnection, tenant: TenantId, job_id: Uuid) -> Result<()> {
     query("DELETE FROM training_job_files WHERE tenant_id = $1 AND job_id = $2")
-        .bind(transaction.tenant().uuid())
+        .bind(tenant.uuid())
         .bind(job_id)
-        .execute(&mut **transaction)
+        .execute(transaction)
         .await?;
     Ok(())
 }

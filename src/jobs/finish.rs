@@ -6,10 +6,10 @@ use serde_json::Value;
 use sqlx::{query, query_scalar};
 use uuid::Uuid;
 
-use super::{ANSWER, Claim, JobState, Jobs, files, signals};
+use super::{Claim, JobState, Jobs, files, signals};
 use crate::{
     Error, Result,
-    storage::{TenantTransaction, in_time, interval, storable, storable_text},
+    storage::{ANSWER, TenantTransaction, in_time, interval, storable, storable_text},
 };
 
 /// Mean pause before the second attempt; it doubles with each further one.
@@ -65,7 +65,7 @@ pub(crate) async fn complete(
     .execute(&mut **transaction)
     .await?;
     if completed.rows_affected() == 1 {
-        files::remove(transaction, claim.job_id).await?;
+        files::remove(transaction, claim.tenant, claim.job_id).await?;
         return signals::job_ended(transaction, claim.job_id).await;
     }
     let cancelled: Option<bool> = query_scalar(
@@ -135,7 +135,7 @@ impl Jobs {
         .await?;
         let ours = ended.rows_affected() == 1;
         if ours {
-            files::remove(&mut transaction, claim.job_id).await?;
+            files::remove(&mut transaction, claim.tenant, claim.job_id).await?;
             signals::job_ended(&mut transaction, claim.job_id).await?;
         }
         transaction.commit().await?;

@@ -49,9 +49,6 @@ pub use state::JobState;
 
 use crate::storage::Database;
 
-/// How long a worker waits for the database to do one thing: longer than that waits for a lock.
-const ANSWER: Duration = Duration::from_secs(20);
-
 /// The queue, for the tenant whose scope is open, and for the workers of all tenants. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Jobs {

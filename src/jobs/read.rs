@@ -114,6 +114,17 @@ pub struct Job {
     pub queue_position: Option<i64>,
 }
 
+impl Job {
+    /// Where MLflow has its model; empty as long as there is no run.
+    #[must_use]
+    pub fn model_uri(&self) -> String {
+        match self.run_id.as_deref() {
+            None | Some("") => String::new(),
+            Some(run_id) => format!("runs:/{run_id}/model"),
+        }
+    }
+}
+
 impl Jobs {
     /// A job of the open scope's tenant.
     ///

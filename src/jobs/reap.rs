@@ -6,11 +6,11 @@ use sqlx::query_as;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{ANSWER, JobFile, JobState, Jobs, signals};
+use super::{JobFile, JobState, Jobs, files, signals};
 use crate::{
     Error, Result,
     auth::TenantId,
-    storage::{Worker, in_time},
+    storage::{ANSWER, Worker, in_time},
 };
 
 /// A job that was taken from its worker.
@@ -106,16 +106,12 @@ impl Jobs {
         .await?;
         let mut reaped = Vec::with_capacity(rows.len());
         for (tenant, job_id, state) in rows {
-            let state = JobState::parse(&state).ok_or_else(|| Error::internal("no such state"))?;
+            let (tenant, state) = (TenantId::trusted(tenant), JobState::try_from(state)?);
             if state.is_final() {
-                sqlx::query("DELETE FROM training_job_files WHERE tenant_id = $1 AND job_id = $2")
-                    .bind(tenant)
-                    .bind(job_id)
-                    .execute(&mut *transaction)
-                    .await?;
+                files::remove(&mut transaction, tenant, job_id).await?;
             }
             signals::job_queued(&mut transaction, job_id).await?;
-            reaped.push(Reaped { tenant: TenantId::trusted(tenant), job_id, state });
+            reaped.push(Reaped { tenant, job_id, state });
         }
         transaction.commit().await?;
         Ok(reaped)

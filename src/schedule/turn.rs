@@ -20,14 +20,11 @@ use super::{
 use crate::{
     auth::{TenantId, tenant},
     error::{Error, Result},
-    storage::{Worker, in_time},
+    storage::{ANSWER, Worker, in_time},
 };
 
 /// How often the rows are looked at.
 const LOOK: Duration = Duration::from_secs(10);
-
-/// How long the database may take for one thing: longer than a wait for a lock.
-const ANSWER: Duration = Duration::from_secs(20);
 
 /// How long it may take for all that one row that is due comes to, some ten transactions; shorter than a claim holds.
 const WORK: Duration = Duration::from_secs(60);

@@ -190,6 +190,9 @@ impl Database {
     }
 }
 
+/// How long whoever works in the background waits for the database to do one thing: longer than that waits for a lock.
+pub(crate) const ANSWER: Duration = Duration::from_secs(20);
+
 /// What `work` comes to, or [`Error::Unavailable`] after `limit`; whether it was done is then unknown. A host that is
 /// gone, or cut off, breaks no connection: whoever waits without a limit may wait for ever.
 pub(crate) async fn in_time<T>(limit: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {

@@ -26,7 +26,7 @@ mod worker_policies;
 
 pub use config::{ConnectConfig, Login, PoolConfig, SslMode};
 pub use database::Database;
-pub(crate) use database::in_time;
+pub(crate) use database::{ANSWER, in_time};
 pub(crate) use error::exceeds_program_limit;
 pub(crate) use interval::interval;
 pub(crate) use json::{storable, storable_text};

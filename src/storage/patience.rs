@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sqlx::{AssertSqlSafe, Connection, PgConnection, raw_sql};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Postgres, Transaction, raw_sql};
 
 use super::error::lost_to_others;
 
@@ -59,10 +59,17 @@ impl Patience {
 }
 
 async fn run_briefly(connection: &mut PgConnection, statements: &str) -> sqlx::Result<()> {
-    let mut transaction = connection.begin().await?;
-    let limited = format!("SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; {statements}");
-    raw_sql(AssertSqlSafe(limited)).execute(&mut *transaction).await?;
+    let mut transaction = begin(connection).await?;
+    raw_sql(AssertSqlSafe(statements)).execute(&mut *transaction).await?;
     transaction.commit().await
+}
+
+/// A transaction that waits for no lock for long.
+pub(super) async fn begin(connection: &mut PgConnection) -> sqlx::Result<Transaction<'_, Postgres>> {
+    let mut transaction = connection.begin().await?;
+    let limit = format!("SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'");
+    raw_sql(AssertSqlSafe(limit)).execute(&mut *transaction).await?;
+    Ok(transaction)
 }
 
 /// Whether the error, or a cause of it, is a lock that was not had in time, or that was given up in a deadlock.

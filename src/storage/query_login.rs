@@ -13,7 +13,7 @@ use super::{
     imported_tables,
     login::{CONCURRENT_UPDATE, LoginChange, ensure_role},
     migrate::{connect, lock},
-    patience::{LOCK_TIMEOUT, Patience},
+    patience::{self, Patience},
 };
 use crate::{Error, Result};
 
@@ -232,9 +232,7 @@ impl Wall {
     /// [`Self::build`] in a transaction that waits for no lock for long. Former query logins lose their grants
     /// in it; one that has become the service's login keeps them.
     async fn build_quickly(&self, connection: &mut PgConnection, service: &str) -> sqlx::Result<()> {
-        let mut transaction = connection.begin().await?;
-        let limit = format!("SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'");
-        raw_sql(AssertSqlSafe(limit)).execute(&mut *transaction).await?;
+        let mut transaction = patience::begin(connection).await?;
         for former in self.former.iter().filter(|former| *former != service) {
             let revoke: String =
                 query_scalar("SELECT format('REVOKE ALL ON %s FROM %I', $1::text, $2::text)")

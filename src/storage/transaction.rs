@@ -27,8 +27,8 @@ pub struct TenantTransaction {
     tenant: TenantId,
 }
 
-/// An open transaction of a [`Worker`](super::Worker), which sees the rows of all tenants in that worker's queue and
-/// none anywhere else; made by [`Database::worker_transaction`](super::Database::worker_transaction).
+/// An open transaction of a [`Worker`](super::Worker), which sees the rows in that worker's queue, of all tenants or of
+/// the single one, and none anywhere else; made by [`Database::worker_transaction`](super::Database::worker_transaction).
 /// Dereferences to the connection.
 #[must_use = "without commit it is rolled back"]
 #[derive(Debug)]

@@ -95,13 +95,12 @@ impl TrainOutcome {
             job.outcome.clone().ok_or_else(|| Error::internal("a completed job without an outcome"))?;
         let mut kept: KeptOutcome = serde_json::from_value(kept).map_err(Error::internal)?;
         let run_id = job.run_id.clone().unwrap_or_default();
-        let model_uri = if run_id.is_empty() { String::new() } else { format!("runs:/{run_id}/model") };
         if run_id.is_empty() && !kept.unchanged {
             let pending = "; tracking is pending: MLflow did not take the run yet, it is logged later";
             kept.message.push_str(pending);
         }
         let finished_at = job.completed_at.unwrap_or(job.created_at);
-        Ok(Self { job_id: job.id, run_id, model_uri, finished_at, kept })
+        Ok(Self { job_id: job.id, run_id, model_uri: job.model_uri(), finished_at, kept })
     }
 }
 

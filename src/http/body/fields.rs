@@ -298,12 +298,12 @@ pub(in crate::http) fn string(value: &Value) -> Parsed<String> {
 
 /// A string of so many characters at most: what is kept with a job, and shown, must not be a book.
 pub(in crate::http) fn string_up_to(longest: usize) -> impl Fn(&Value) -> Parsed<String> {
-    move |value| up_to(longest, &string(value)?)
+    move |value| string(value).and_then(|text| check_length(&text, longest).map(|()| text))
 }
 
-fn up_to(longest: usize, text: &str) -> Parsed<String> {
+fn check_length(text: &str, longest: usize) -> Parsed<()> {
     if text.chars().count() <= longest {
-        return Ok(text.to_owned());
+        return Ok(());
     }
     let msg = format!("String should have at most {longest} characters");
     Err(Violation::new("string_too_long", msg).with_ctx(json!({ "max_length": longest })))
@@ -361,7 +361,7 @@ pub(in crate::http) fn idempotency_key(value: &Value) -> Parsed<String> {
         let msg = "String should have at least 1 character";
         return Err(Violation::new("string_too_short", msg).with_ctx(json!({ "min_length": 1 })));
     }
-    up_to(LONGEST, key)?;
+    check_length(key, LONGEST)?;
     if !key.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         let msg = format!("String should match pattern '{PATTERN}'");
         return Err(Violation::new("string_pattern_mismatch", msg).with_ctx(json!({ "pattern": PATTERN })));

@@ -7,7 +7,7 @@ use binah_ml::{
     auth::{Caller, TenantId, tenant::scope},
     dev::{Durability, PrivatePostgres},
     jobs::{JobState, Jobs},
-    storage::{ConnectConfig, Database, Login, SslMode, migrate},
+    storage::{Database, migrate},
     training::{Sources, SubmitOptions, Submitter, TrainRequest},
 };
 use nix::{
@@ -53,16 +53,7 @@ impl Cluster {
         let folder = tempfile::tempdir().expect("a folder");
         let postgres = start_postgres(folder.path()).await;
         postgres.create_database("binah_ml").await.expect("a database");
-        let owner = ConnectConfig {
-            host: postgres.host().to_owned(),
-            port: postgres.port(),
-            database: "binah_ml".to_owned(),
-            login: Login {
-                name: postgres.user().to_owned(),
-                password: postgres.password().to_owned().into(),
-            },
-            ssl_mode: SslMode::Disable,
-        };
+        let owner = postgres.owner_of("binah_ml");
         migrate(&owner, &database::service_login()).await.expect("migrates");
         let database = TestDatabase { owner };
         database.as_owner(include_str!("audit.sql")).await;

@@ -80,15 +80,18 @@ async fn tenants_are_spread_over_the_window() {
     }
 }
 
+/// At seven minutes past every hour, without an offset.
+fn hourly(settings: &mut RetrainConfig) {
+    settings.cron = Cron::parse("7 * * * *", Zone::parse("UTC").expect("a zone")).expect("valid");
+    settings.jitter = Duration::ZERO;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn other_settings_are_other_times_and_no_retraining() {
     let world = World::trained(&[]).await;
     world.turn(Utc::now()).await;
     let due = world.due().await;
-    let hourly = world.scheduler(|settings| {
-        settings.cron = Cron::parse("7 * * * *", Zone::parse("UTC").expect("a zone")).expect("valid");
-        settings.jitter = Duration::ZERO;
-    });
+    let hourly = world.scheduler(hourly);
     let next_run_at = async |scheduler: &Schedules, now| {
         scheduler.turn(now).await.expect("looks");
         let view = scope(tenant(TENANT_A), scheduler.get(cost(), now)).await.expect("reads");
@@ -114,10 +117,7 @@ async fn what_is_due_when_a_process_starts_comes_before_its_settings() {
     let world = World::trained(&[]).await;
     world.turn(Utc::now()).await;
     let due = world.due().await;
-    let hourly = world.scheduler(|settings| {
-        settings.cron = Cron::parse("7 * * * *", Zone::parse("UTC").expect("a zone")).expect("valid");
-        settings.jitter = Duration::ZERO;
-    });
+    let hourly = world.scheduler(hourly);
     let late = due + TimeDelta::seconds(1);
     hourly.turn(late).await.expect("looks");
     world.rest().await;

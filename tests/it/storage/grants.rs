@@ -5,7 +5,7 @@ use std::time::Duration;
 use binah_ml::{
     auth::tenant::scope,
     storage::{
-        Database, Login, PoolConfig, Worker, migrate,
+        Database, PoolConfig, Worker, migrate,
         privileges::{self, Finding},
     },
 };
@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::support::{
     TENANT_A, TENANT_B, TestDatabase,
-    database::{SERVICE, connect, empty_database, run, service_login},
+    database::{SERVICE, connect, plain_owner, run, service_login},
     tenant,
 };
 
@@ -82,12 +82,7 @@ async fn a_first_grant_is_asked_for_again_and_lets_others_pass() {
 /// A version is registered between the migrations and the grant. FORCE hides it from an owner that is no superuser.
 #[tokio::test]
 async fn a_model_that_came_before_the_grant_gets_its_schedule_with_it() {
-    let superuser = empty_database().await;
-    let name = format!("{}_owner", superuser.database);
-    let create = format!("CREATE ROLE {name} LOGIN CREATEDB CREATEROLE PASSWORD 'p'");
-    run(&superuser.with_database("postgres"), &create).await;
-    let owner = superuser.with_login(Login { name, password: "p".to_owned().into() });
-    let service = Login { name: format!("{}_app", owner.database), password: "p".to_owned().into() };
+    let (owner, superuser, service) = plain_owner().await;
     migrate(&owner, &service).await.expect("migrates");
     run(&owner, &format!("REVOKE ALL ON training_schedules FROM {}", service.name)).await;
 

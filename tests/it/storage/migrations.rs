@@ -13,7 +13,7 @@ use sqlx::{query_as, query_scalar};
 
 use crate::support::{
     TENANT_A, TENANT_B, TestDatabase,
-    database::{SERVICE, connect, empty_database, run, service_login},
+    database::{SERVICE, connect, empty_database, plain_owner, run, service_login},
     tenant,
 };
 
@@ -223,12 +223,7 @@ async fn tables_of_the_old_service_are_adopted_with_their_rows() {
 /// FORCE hides the rows of `ml_models` from an owner that is no superuser.
 #[tokio::test]
 async fn models_that_are_there_get_schedules_whoever_the_owner_is() {
-    let superuser = empty_database().await;
-    let name = format!("{}_owner", superuser.database);
-    let create = format!("CREATE ROLE {name} LOGIN CREATEDB CREATEROLE PASSWORD 'p'");
-    run(&superuser.with_database("postgres"), &create).await;
-    let owner = superuser.with_login(Login { name, password: "p".to_owned().into() });
-    let service = Login { name: format!("{}_app", owner.database), password: "p".to_owned().into() };
+    let (owner, superuser, service) = plain_owner().await;
     migrate(&owner, &service).await.expect("migrates");
     let (a, b) = (tenant(TENANT_A), tenant(TENANT_B));
     let model = |tenant, model_type, artifacts| {

@@ -11,7 +11,7 @@ use std::{
 
 use binah_ml::{
     features::query::Policy,
-    storage::{ConnectConfig, Database, Login, PoolConfig, SslMode, migrate},
+    storage::{ConnectConfig, Database, Login, PoolConfig, migrate},
 };
 use secrecy::ExposeSecret;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, raw_sql};
@@ -109,14 +109,20 @@ pub fn query_login() -> Login {
 /// A name for a database that does not exist; nothing is created.
 pub async fn empty_database() -> ConnectConfig {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    let postgres = servers::postgres().await;
-    ConnectConfig {
-        host: postgres.host().to_owned(),
-        port: postgres.port(),
-        database: format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed)),
-        login: Login { name: postgres.user().to_owned(), password: postgres.password().to_owned().into() },
-        ssl_mode: SslMode::Disable,
-    }
+    let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    servers::postgres().await.owner_of(&name)
+}
+
+/// The same for an owner who is no superuser, and may make databases and roles; the superuser's way there; and a
+/// service's login that does not exist either.
+pub async fn plain_owner() -> (ConnectConfig, ConnectConfig, Login) {
+    let superuser = empty_database().await;
+    let login =
+        |role| Login { name: format!("{}_{role}", superuser.database), password: "p".to_owned().into() };
+    let (owner, service) = (login("owner"), login("app"));
+    let create = format!("CREATE ROLE {} LOGIN CREATEDB CREATEROLE PASSWORD 'p'", owner.name);
+    run(&superuser.with_database("postgres"), &create).await;
+    (superuser.with_login(owner), superuser, service)
 }
 
 /// Lets a future wait `polls` times for the server's answer, then drops it where it stands.

@@ -122,7 +122,6 @@ impl JobSummary {
     /// Of a job of the open scope's tenant.
     fn new(job: &Job) -> Result<Self> {
         let (progress, now) = (job.progress.as_ref(), Utc::now());
-        let run_id = job.run_id.clone().unwrap_or_default();
         let metrics = job.metrics.clone().filter(Value::is_object);
         Ok(Self {
             job_id: job.id,
@@ -151,8 +150,8 @@ impl JobSummary {
             started_at: job.started_at.map(naive_utc),
             completed_at: job.completed_at.map(naive_utc),
             timestamp: naive_utc(job.completed_at.unwrap_or(now)),
-            model_uri: if run_id.is_empty() { String::new() } else { format!("runs:/{run_id}/model") },
-            run_id,
+            model_uri: job.model_uri(),
+            run_id: job.run_id.clone().unwrap_or_default(),
             model_id: job.model_id,
             model_version: job
                 .outcome
