@@ -193,6 +193,17 @@ impl Client {
         self.call(call, repeat, || self.request(reqwest::Method::POST, &path).json(body)).await
     }
 
+    /// A call that sets what need not be there. MLflow looks whether it is, and adds it if not: of two callers at the
+    /// same time the later one is refused, although it was to set it; by then it is there.
+    async fn merge(&self, call: &'static str, body: &Value) -> Result<(), TrackingError> {
+        let post = || self.post(call, Repeat::Idempotent, body);
+        let merged = match post().await {
+            Err(error) if error.already_exists() => post().await,
+            merged => merged,
+        };
+        merged.map(|wire::Done {}| ())
+    }
+
     async fn get<T: DeserializeOwned>(
         &self,
         call: &'static str,

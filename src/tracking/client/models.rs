@@ -73,7 +73,7 @@ impl Client {
     pub async fn set_version_tag(&self, name: &str, version: &str, tag: &Pair) -> Result<(), TrackingError> {
         let (name, value) = (limits::model_name(name)?, limits::cut(&tag.value, limits::TAG_CHARS));
         let body = json!({"name": name, "version": version, "key": limits::key(&tag.key), "value": value});
-        self.post("model-versions/set-tag", Repeat::Idempotent, &body).await.map(|Done {}| ())
+        self.merge("model-versions/set-tag", &body).await
     }
 
     /// The registered model: its tags, and where its aliases point.
@@ -104,6 +104,6 @@ impl Client {
     /// As every call.
     pub async fn set_alias(&self, name: &str, alias: &str, version: &str) -> Result<(), TrackingError> {
         let body = json!({"name": limits::model_name(name)?, "alias": alias, "version": version});
-        self.post("registered-models/alias", Repeat::Idempotent, &body).await.map(|Done {}| ())
+        self.merge("registered-models/alias", &body).await
     }
 }

@@ -150,7 +150,7 @@ impl Client {
     pub async fn set_tag(&self, run_id: &str, key: &str, value: &str) -> Result<(), TrackingError> {
         let Pair { key, value } = pair(key, value, TAG_CHARS);
         let body = json!({"run_id": run_id, "key": key, "value": value});
-        self.post("runs/set-tag", Repeat::Idempotent, &body).await.map(|Done {}| ())
+        self.merge("runs/set-tag", &body).await
     }
 
     /// Names the data set that the run was trained on; again is once (same name and digest).
@@ -173,13 +173,7 @@ impl Client {
             },
             "tags": [{"key": "mlflow.data.context", "value": "training"}],
         }]});
-        let post = || self.post("runs/log-inputs", Repeat::Idempotent, &body);
-        let logged = match post().await {
-            // Another run brought the same data set at this moment: it is there now.
-            Err(error) if error.already_exists() => post().await,
-            logged => logged,
-        };
-        logged.map(|Done {}| ())
+        self.merge("runs/log-inputs", &body).await
     }
 }
 

@@ -1,5 +1,6 @@
 //! Tracking against a real MLflow server, read back by Python, and against servers that misbehave.
 
+mod aliases;
 mod faults;
 mod namespaces;
 mod orphans;

@@ -2,12 +2,8 @@
 
 use binah_ml::{
     outbox::row,
-    tracking::{
-        AliasState, ClientConfig, Pair, Tracker, TrackerConfig, TrackingError, TrainingRun, VersionState,
-        client::Client,
-    },
+    tracking::{AliasState, ClientConfig, Tracker, TrackerConfig, TrackingError, client::Client},
 };
-use reqwest::Url;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -67,7 +63,7 @@ async fn experiment_is_there(uri: &str, name: &str) -> bool {
     reqwest::get(url).await.expect("MLflow answers").status().is_success()
 }
 
-fn tracker(uri: &str, change: impl FnOnce(TrackerConfig) -> TrackerConfig) -> Tracker {
+pub(super) fn tracker(uri: &str, change: impl FnOnce(TrackerConfig) -> TrackerConfig) -> Tracker {
     let client = ClientConfig::new(uri.parse().expect("an address"));
     Tracker::new(change(TrackerConfig::new(client, format!("names-{}", Uuid::new_v4())))).expect("a tracker")
 }
@@ -230,44 +226,4 @@ async fn one_tenant_alone_has_plain_names_and_keeps_them() {
     // What a training of another tenant left in the outbox is not logged for this one.
     let error = single(&tenants[0]).log(&training()).await.expect_err("is another tenant's");
     assert!(error.to_string().contains("SINGLE_TENANT"), "{error}");
-}
-
-/// Version 1 of the new name is not version 1 of the old one.
-#[tokio::test]
-async fn aliases_do_not_follow_a_number_into_another_name() {
-    for uri in super::uris().await {
-        let uri: &Url = &uri;
-        let before = super::tracker(uri);
-        let after = tracker(uri.as_str().trim_end_matches('/'), |config| TrackerConfig {
-            model_name: "{model_type}.{tenant_id}".into(),
-            ..config
-        });
-        let first = training();
-        let second =
-            TrainingRun { job_id: Uuid::new_v4(), run_name: "second".into(), version: 2, ..first.clone() };
-        let first = before.log(&first).await.expect("logs");
-        let state = |aliases: &[(&str, &str)]| AliasState {
-            tenant_id: second.tenant_id.clone(),
-            model_type: second.model_type.clone(),
-            aliases: aliases.iter().map(|(a, v)| ((*a).into(), Some((*v).into()))).collect(),
-            versions: vec![VersionState {
-                version: first.registered_version.clone(),
-                run_id: Some(first.run_id.clone()),
-                tags: vec![Pair::new("state", "ready")],
-            }],
-        };
-        let champion = state(&[("champion", "1")]);
-        assert!(before.follow_aliases(&champion).await.expect("follows"));
-        assert!(!after.follow_aliases(&champion).await.expect("nothing is there"));
-
-        let tracked = after.log(&second).await.expect("logs");
-        assert_eq!(tracked.registered_version, first.registered_version);
-        let client = after.client();
-        client.set_alias(&tracked.registered_model, "champion", "1").await.expect("sets the alias");
-        assert!(!after.follow_aliases(&champion).await.expect("looks"));
-        let model = client.registered_model(&tracked.registered_model).await.expect("is there");
-        assert!(model.aliases.is_empty(), "the champion is not here: {model:?}");
-        let version = client.model_version(&tracked.registered_model, "1").await.expect("is there");
-        assert!(version.tags.iter().all(|tag| tag.key != "state"), "{version:?}");
-    }
 }
