@@ -47,7 +47,7 @@ async fn run() {
     tell("idle", idle, idle);
     // So many that they are still at it at the end.
     for (model_type, trees, n_rows) in
-        [("cost_forecasting", 10_000, 20_000), ("risk_assessment", 10_000, 100_000)]
+        [("cost_forecasting", 10_000, 20_000), ("risk_assessment", 10_000, 200_000)]
     {
         let long = request(model_type, json!({"n_estimators": trees, "max_depth": 8}));
         let mut jobs = vec![];

@@ -60,7 +60,7 @@ impl Installation {
             .envs([("POSTGRES_DB", "bench"), ("POSTGRES_PASSWORD", "bench")])
             // Nobody listens there.
             .envs([("MLFLOW_TRACKING_URI", "http://127.0.0.1:9"), ("MLFLOW_WAIT_SECONDS", "0")])
-            .env("LOG_LEVEL", "error")
+            .env("LOG_LEVEL", std::env::var("LOG_LEVEL").unwrap_or_else(|_| "error".to_owned()))
             .envs(settings.iter().copied())
             .spawn();
         Process(child.unwrap())

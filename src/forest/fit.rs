@@ -118,8 +118,9 @@ impl<'a> Progress<'a> {
     }
 }
 
-/// Values that one thread looks at before it asks whether to go on: tens of milliseconds.
-const VALUES_BETWEEN_CHECKS: usize = 1 << 22;
+/// Values that one thread looks at before it asks whether to go on: less than a millisecond, for who is asked may also
+/// let others go first.
+const VALUES_BETWEEN_CHECKS: usize = 1 << 17;
 
 /// The work of one thread within trees.
 pub(super) struct Meter<'a> {

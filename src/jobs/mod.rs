@@ -37,7 +37,6 @@ use std::{sync::Arc, time::Duration};
 
 pub use claim::Claim;
 pub use enqueue::{Enqueued, IdempotencyKey, NewJob, Origin};
-pub use files::JobFile;
 pub use finish::Retry;
 pub(crate) use finish::{Completion, complete};
 pub use lease::{Beat, Progress, Stage};

@@ -6,7 +6,7 @@ use sqlx::query_as;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{JobFile, JobState, Jobs, files, signals};
+use super::{JobState, Jobs, files, signals};
 use crate::{
     Error, Result,
     auth::TenantId,
@@ -82,7 +82,7 @@ impl Jobs {
                                  WHEN attempts < $1::int THEN 'queued'
                                  WHEN EXISTS (SELECT FROM training_job_files f
                                                WHERE f.tenant_id = l.tenant_id AND f.job_id = l.id
-                                                 AND f.name = $4 AND f.written_at > l.claimed_at) THEN 'queued'
+                                                 AND starts_with(f.name, $4) AND f.written_at > l.claimed_at) THEN 'queued'
                                  ELSE 'failed' END AS next
                    FROM training_jobs l
                   WHERE status = 'training' AND request IS NOT NULL AND lease_until < clock_timestamp()
@@ -101,7 +101,7 @@ impl Jobs {
         .bind(i32::try_from(self.limits.attempts).unwrap_or(i32::MAX))
         .bind(given_up.to_string())
         .bind(given_up.code())
-        .bind(JobFile::Checkpoint.name())
+        .bind(files::CHECKPOINT)
         .fetch_all(&mut *transaction)
         .await?;
         let mut reaped = Vec::with_capacity(rows.len());

@@ -1,19 +1,21 @@
 //! Fitting: from checked hyperparameters and rows to an ensemble, by the model type's family.
 
 use std::{
+    cell::Cell,
     num::{NonZeroU32, NonZeroUsize},
     ops::ControlFlow,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::{control::Control, split::Split};
+use super::{control::Control, pool::give_way, split::Split};
 use crate::{
     catalog::{Family, Hyperparameters},
     error::{Error, FieldError, Result},
@@ -101,12 +103,21 @@ pub struct FitContext<'a> {
 pub struct Resume {
     /// Rounds from one checkpoint to the next, at least.
     pub every: NonZeroU32,
-    /// Bytes of the last checkpoint of this job, if another worker left one.
-    pub last: Option<Vec<u8>>,
+    /// The segments of the last checkpoint of this job; none if no other worker left one.
+    pub last: Vec<Vec<u8>>,
     /// Whether the next one is to be made: who keeps them has done with the one before.
     pub wanted: Arc<AtomicBool>,
-    /// Takes the bytes of each; the training does not wait for it.
-    pub keep: mpsc::Sender<Vec<u8>>,
+    /// Takes each; the training does not wait for it.
+    pub keep: mpsc::Sender<MadeCheckpoint>,
+}
+
+/// A checkpoint that is to be kept.
+#[derive(Debug)]
+pub struct MadeCheckpoint {
+    /// What it adds to the one before.
+    pub segments: Vec<xgboost::Segment>,
+    /// How long the training waited for it.
+    pub made_in: Duration,
 }
 
 /// Fits on the training rows, once the others are held out of `dataset`. Blocks; the forests use the current rayon pool.
@@ -125,7 +136,10 @@ pub fn fit(
     let train = dataset.features.fitting();
     let memory = FitMemory::of(family, dataset, params, context.threads);
     context.control.enter_fitting(0, params.integer("n_estimators").unwrap_or_default())?;
-    let on_tree = |done: usize| context.control.grown(u32::try_from(done).unwrap_or(u32::MAX), |_| ());
+    let on_tree = |done: usize| {
+        give_way();
+        context.control.grown(u32::try_from(done).unwrap_or(u32::MAX), |_| ())
+    };
     match family {
         Family::BoostedRegression => boost(params, dataset, split, context, memory),
         Family::RandomForest => {
@@ -222,9 +236,15 @@ fn boost(
             tracing::info!(rounds = done, "the training goes on from its checkpoint");
         }
         context.control.enter_fitting(done, params.n_estimators)?;
-        let mut is_wanted = || context.resume.wanted.swap(false, Ordering::Relaxed);
-        let mut keep = |checkpoint: Checkpoint| {
-            let _ = context.resume.keep.try_send(checkpoint.encode());
+        let asked_at = Cell::new(Instant::now());
+        let mut is_wanted = || {
+            asked_at.set(Instant::now());
+            context.resume.wanted.swap(false, Ordering::Relaxed)
+        };
+        let mut keep = |segments| {
+            let made = MadeCheckpoint { segments, made_in: asked_at.get().elapsed() };
+            // Nobody takes it when the training was called off.
+            let _ = context.resume.keep.try_send(made);
             ControlFlow::Continue(())
         };
         let mut go_on = || context.control.flow();
@@ -251,17 +271,21 @@ impl Resume {
     /// Of a training that nobody would take over.
     #[must_use]
     pub fn never() -> Self {
-        Self { every: NonZeroU32::MAX, last: None, wanted: Arc::default(), keep: mpsc::channel(1).0 }
+        Self { every: NonZeroU32::MAX, last: vec![], wanted: Arc::default(), keep: mpsc::channel(1).0 }
     }
 
     /// The last checkpoint, unless it is damaged: then the training starts over.
     fn checkpoint(&self) -> Option<Checkpoint> {
-        let decoded = Checkpoint::decode(self.last.as_deref()?);
+        if self.last.is_empty() {
+            return None;
+        }
+        let decoded = Checkpoint::decode(&self.last);
         decoded.inspect_err(|error| tracing::warn!(%error, "the checkpoint is of no use")).ok()
     }
 }
 
 fn on_round(control: &Control, round: xgboost::Round) -> ControlFlow<()> {
+    give_way();
     control.grown(round.index + 1, |metrics| {
         metrics.insert("train_rmse".to_owned(), json!(round.train_rmse));
         metrics.extend(round.validation_rmse.map(|rmse| ("validation_rmse".to_owned(), json!(rmse))));

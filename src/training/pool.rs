@@ -17,9 +17,6 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Added to the nice value of the training threads, and of those that libxgboost starts from them.
-const NICENESS: i32 = 10;
-
 /// Runs the CPU work of trainings, each on threads that no other has meanwhile: a thread that waits for its own
 /// training's last tree would else begin another training on top of it, and hold both up.
 #[derive(Debug)]
@@ -135,13 +132,29 @@ impl Threads {
     }
 }
 
-/// Lets the system prefer the async threads, so that predictions stay quick while all cores train.
+/// Lets everything else go first, so that predictions stay quick while all cores train: a training has the time that
+/// is left over, and gives way as soon as another thread wakes up. Threads that libxgboost starts inherit it.
 fn yield_to_predictions() {
-    // On Linux a thread has a nice value of its own; elsewhere the whole process would yield.
     #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::nice(NICENESS) {
-        tracing::debug!(%error, "training threads keep their priority");
+    {
+        use thread_priority::{
+            NormalThreadSchedulePolicy::Idle, ThreadPriority, ThreadSchedulePolicy,
+            set_thread_priority_and_policy, thread_native_id,
+        };
+        // A nice value is not enough: whoever wakes up would wait until the slice of a training is over.
+        let policy = ThreadSchedulePolicy::Normal(Idle);
+        if let Err(error) = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, policy) {
+            tracing::debug!(?error, "training threads keep their priority");
+        }
     }
+}
+
+/// Lets a thread that waits for this core have it. Linux alone does not always: a thread that has just had more than its
+/// share (EEVDF) waits for the end of the running one's slice, at 250 Hz 4 ms, be that one's policy idle or not; and
+/// a prediction wakes threads up ten times, here and in Postgres. To be called every millisecond or so: trainings
+/// that share a core take turns as often, and each one finds its caches empty.
+pub(super) fn give_way() {
+    std::thread::yield_now();
 }
 
 #[cfg(test)]
@@ -200,11 +213,15 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn training_threads_yield_and_the_others_do_not() {
-        let own = || rustix::process::nice(0).expect("the nice value");
+        use thread_priority::{
+            NormalThreadSchedulePolicy::{Idle, Other},
+            ThreadSchedulePolicy::Normal,
+            thread_schedule_policy,
+        };
+        let own = || thread_schedule_policy().expect("the policy");
         let pool = pool(1, 1);
-        let before = own();
-        assert_eq!(pool.run(own).await.expect("ran"), (before + NICENESS).min(19));
-        assert_eq!(own(), before);
+        assert_eq!(pool.run(own).await.expect("ran"), Normal(Idle));
+        assert_eq!(own(), Normal(Other));
     }
 
     #[tokio::test]

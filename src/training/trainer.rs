@@ -2,6 +2,7 @@
 
 use std::{
     num::NonZeroU32,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -18,7 +19,7 @@ use super::{
     Decision, KeptOutcome, Rooms, TrainingPool,
     control::Control,
     evaluate::evaluate,
-    fit::{FitContext, Resume, fit},
+    fit::{FitContext, MadeCheckpoint, Resume, fit},
     flavors::{Provenance, flavors},
     memory::MemoryBudget,
     promotion::{self, Champion, HeldOut},
@@ -35,11 +36,12 @@ use crate::{
     features::{inline::Row, query},
     forest::codec::native,
     inference::{LoadedModel, model::NATIVE_FILE},
-    jobs::{Claim, JobFile, Stage},
+    jobs::{Claim, Stage},
     outbox::Outgoing,
     registry::{ModelRecord, NewModel, Outcome, Verdict},
     storage::{in_time, records::Mark},
     tracking::PackedRun,
+    xgboost::Segment,
 };
 
 /// File name of XGBoost's own format in the registry and in MLflow.
@@ -48,9 +50,14 @@ pub const XGBOOST_FILE: &str = "model.json";
 /// File name of the [`DataProfile`](crate::features::pipeline::DataProfile) in the registry, as JSON.
 pub const PROFILE_FILE: &str = "profile.json";
 
-/// So many times as long as a checkpoint took to be kept, none is made: it holds many trees, and whoever writes to the
-/// same disk waits for it.
-const CHECKPOINT_PAUSE: u32 = 400;
+/// No checkpoint is made sooner after the one before was kept, or after the start.
+const CHECKPOINT_PAUSE: Duration = Duration::from_secs(1);
+
+/// Nor before so many times as long have passed as the training waited for that one.
+const CHECKPOINT_COSTS: u32 = 50;
+
+/// So many times as long as a segment took to be kept, the next one waits: in between the database is there for others.
+const SEGMENT_PAUSE: u32 = 10;
 
 /// How long the database and the model store may take to say what there is, a champion's files included.
 const LOOK_UP: Duration = Duration::from_secs(300);
@@ -142,7 +149,7 @@ impl Trainer {
 
     /// The rows that came with the request.
     async fn inline_rows(&self, claim: &Claim) -> Result<Vec<Row>> {
-        let bytes = self.rooms.jobs.read_file(claim, JobFile::Rows).await?;
+        let bytes = self.rooms.jobs.read_rows(claim).await?;
         // Gone with the job's end: whoever asks has lost it.
         let bytes = bytes.ok_or(Error::LeaseLost)?;
         let parsed = tokio::task::spawn_blocking(move || serde_json::from_slice(&bytes)).await;
@@ -231,8 +238,8 @@ impl Trainer {
             Family::RandomForest | Family::IsolationForest => None,
         };
         let (keep, checkpoints) = mpsc::channel(1);
-        let last = self.rooms.jobs.read_file(&task.claim, JobFile::Checkpoint).await?;
-        let wanted = Arc::new(AtomicBool::new(true));
+        let last = self.rooms.jobs.read_checkpoint(&task.claim).await?;
+        let wanted = Arc::new(AtomicBool::new(false));
         let resume = Resume { every: self.checkpoint_rounds, last, wanted: Arc::clone(&wanted), keep };
         control.enter(Stage::WaitingForThread)?;
         let (control, threads) = (Arc::clone(control), self.pool.threads());
@@ -310,30 +317,39 @@ impl Trainer {
                 memory,
             }))
         };
-        // The sender goes with the work; what is on its way then is of no use any more.
-        let (trained, ()) =
-            tokio::join!(self.pool.run(work), self.keep_checkpoints(&task.claim, checkpoints, &wanted));
-        trained?
+        let mut training = pin!(self.pool.run(work));
+        tokio::select! {
+            // A checkpoint that is on its way is of no use any more.
+            trained = &mut training => trained?,
+            () = self.keep_checkpoints(&task.claim, checkpoints, &wanted) => training.await?,
+        }
     }
 
-    /// Keeps the checkpoints of a training as they come, with pauses in between. One that cannot be kept costs time if the
-    /// worker is lost, and nothing else.
+    /// Keeps the checkpoints of a training as they come, with pauses in between, until there are no more. One that cannot
+    /// be kept costs time if the worker is lost, and nothing else.
     async fn keep_checkpoints(
         &self,
         claim: &Claim,
-        mut checkpoints: mpsc::Receiver<Vec<u8>>,
+        mut checkpoints: mpsc::Receiver<MadeCheckpoint>,
         wanted: &AtomicBool,
     ) {
-        while let Some(checkpoint) = checkpoints.recv().await {
+        tokio::time::sleep(CHECKPOINT_PAUSE).await;
+        wanted.store(true, Ordering::Relaxed);
+        while let Some(MadeCheckpoint { segments, made_in }) = checkpoints.recv().await {
+            let (n_segments, n_bytes) =
+                (segments.len(), segments.iter().map(|segment| segment.bytes.len()).sum::<usize>());
             let begun = Instant::now();
-            if let Err(error) = self.rooms.jobs.write_checkpoint(claim, &checkpoint).await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "checkpoint not kept");
+            for Segment { first_round, bytes } in segments {
+                let begun = Instant::now();
+                // Until it is kept there is none after it.
+                while let Err(error) = self.rooms.jobs.write_checkpoint(claim, first_round, &bytes).await {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "checkpoint not kept yet");
+                    tokio::time::sleep(AWAY_PAUSE).await;
+                }
+                tokio::time::sleep(begun.elapsed() * SEGMENT_PAUSE).await;
             }
-            tokio::select! {
-                () = tokio::time::sleep(begun.elapsed() * CHECKPOINT_PAUSE) => {}
-                // The training has ended: nothing comes that was not asked for.
-                _ = checkpoints.recv() => return,
-            }
+            tracing::debug!(n_segments, n_bytes, ?made_in, kept_in = ?begun.elapsed(), "checkpoint");
+            tokio::time::sleep(CHECKPOINT_PAUSE.max(made_in * CHECKPOINT_COSTS)).await;
             wanted.store(true, Ordering::Relaxed);
         }
     }

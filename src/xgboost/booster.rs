@@ -2,6 +2,7 @@
 
 use std::ffi::c_int;
 use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::{ptr, slice};
 
 use super::api::{Api, Handle};
@@ -77,19 +78,9 @@ impl<'lib> Booster<'lib> {
 
     /// Sums of leaf values and base score, one a row; quick for a matrix that is cached.
     pub(super) fn margins(&mut self, matrix: &DMatrix<'lib>) -> Result<&[f32], CallError> {
-        self.margins_of_first(0, matrix)
-    }
-
-    /// The same of the first `rounds` rounds, or of all for 0; goes on from the last call's rounds.
-    pub(super) fn margins_of_first(
-        &mut self,
-        rounds: u32,
-        matrix: &DMatrix<'lib>,
-    ) -> Result<&[f32], CallError> {
-        // Type 1 is the margin.
-        let config = c_string(&format!(
-            r#"{{"type":1,"training":false,"iteration_begin":0,"iteration_end":{rounds},"strict_shape":false}}"#
-        ))?;
+        // Type 1 is the margin; 0 is the end.
+        let config =
+            cr#"{"type":1,"training":false,"iteration_begin":0,"iteration_end":0,"strict_shape":false}"#;
         let (mut shape, mut dimensions, mut values) = (ptr::null(), 0, ptr::null());
         // SAFETY: two live handles, a NUL-terminated string and places for the three results.
         self.api.check(unsafe {
@@ -113,11 +104,12 @@ impl<'lib> Booster<'lib> {
         Ok(unsafe { slice::from_raw_parts(values, matrix.n_rows()) })
     }
 
-    /// The model of the first `rounds` rounds.
-    pub(super) fn first(&self, rounds: u32) -> Result<Self, CallError> {
+    /// The model of some of the rounds; there must be one at least.
+    pub(super) fn slice(&self, rounds: Range<u32>) -> Result<Self, CallError> {
+        let (begin, end) = (c_index(rounds.start)?, c_index(rounds.end)?);
         let mut handle = ptr::null_mut();
         // SAFETY: a live handle and a place for the new one, which shares nothing with it.
-        let status = unsafe { (self.api.booster_slice)(self.handle, 0, c_index(rounds)?, 1, &mut handle) };
+        let status = unsafe { (self.api.booster_slice)(self.handle, begin, end, 1, &mut handle) };
         if status == -2 {
             // The only code beyond 0 and -1, and it comes without a message.
             return Err(CallError::new("the model has fewer rounds than asked for"));
@@ -177,8 +169,8 @@ mod tests {
 
         let mut booster = Booster::new(library.api(), &[&matrix]).expect("one matrix");
         booster.update(0, &matrix).expect("defaults are good");
-        assert!(booster.first(1).is_ok());
-        let error = booster.first(2).err().expect("only one round was trained");
+        assert!(booster.slice(0..1).is_ok());
+        let error = booster.slice(0..2).err().expect("only one round was trained");
         assert!(error.to_string().contains("fewer rounds"), "{error}");
     }
 }

@@ -8,7 +8,7 @@ use crate::forest::codec::xgboost_json;
 use super::api::Api;
 use super::base_score::{scalar_in_json, scalar_in_ubj};
 use super::booster::{Booster, Format};
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Checkpoint, Segment};
 use super::dmatrix::{DMatrix, FeatureStrings};
 use super::error::{CallError, TrainError};
 use super::inputs::{Fingerprint, Inputs};
@@ -31,6 +31,12 @@ pub(super) const FIXED: [(&str, &str); 8] = [
     ("disable_default_eval_metric", "true"),
 ];
 
+/// Size that a segment of a checkpoint is to have, as far as those before tell it.
+const SEGMENT_BYTES: usize = 256 << 10;
+
+/// Rounds in the first one.
+const FIRST_SEGMENT: u32 = 16;
+
 /// A training after some rounds.
 pub(super) struct Boosting<'lib, 'a> {
     api: &'lib Api,
@@ -44,6 +50,7 @@ pub(super) struct Boosting<'lib, 'a> {
     validation_curve: Vec<f64>,
     /// With early stopping the first round of least validation RMSE, else the last.
     best_iteration: u32,
+    rounds_per_segment: u32,
 }
 
 impl<'lib, 'a> Boosting<'lib, 'a> {
@@ -71,7 +78,7 @@ impl<'lib, 'a> Boosting<'lib, 'a> {
         };
         let (mut earlier, mut train_curve, mut validation_curve) = (None, Vec::new(), Vec::new());
         if let Some(last) = last {
-            let trees = EarlierTrees::new(last.model, last.train_curve.len())?;
+            let trees = EarlierTrees::new(last.models, last.train_curve.len())?;
             let mut rows: Vec<_> = std::iter::once(&mut training).chain(&mut validation).collect();
             trees.set_margins(api, &mut rows, n_threads, go_on)?;
             earlier = Some(trees);
@@ -98,6 +105,7 @@ impl<'lib, 'a> Boosting<'lib, 'a> {
             train_curve,
             validation_curve,
             best_iteration,
+            rounds_per_segment: FIRST_SEGMENT,
         })
     }
 
@@ -129,24 +137,32 @@ impl<'lib, 'a> Boosting<'lib, 'a> {
         Ok(Round { index, train_rmse, validation_rmse })
     }
 
-    pub(super) fn checkpoint(&mut self, fingerprint: Fingerprint) -> Result<Checkpoint, TrainError> {
-        let model = self.booster.save(Format::Ubj)?;
-        Ok(Checkpoint {
-            fingerprint,
-            model: match &self.earlier {
-                Some(trees) => trees.put_into(&model)?,
-                None => model,
-            },
-            train_curve: self.train_curve.clone(),
-            validation_curve: self.validation_curve.clone(),
-        })
+    /// The rounds from `first_round` on; none of before a break.
+    pub(super) fn segments(
+        &mut self,
+        fingerprint: Fingerprint,
+        mut first_round: u32,
+    ) -> Result<Vec<Segment>, TrainError> {
+        let n_rounds = self.train_curve.len() as u32;
+        let mut segments = vec![];
+        while first_round < n_rounds {
+            let end = n_rounds.min(first_round + self.rounds_per_segment);
+            let model = self.booster.slice(first_round..end)?.save(Format::Ubj)?;
+            let curves = [&self.train_curve, &self.validation_curve]
+                .map(|curve| curve.get(first_round as usize..end as usize).unwrap_or_default());
+            segments.push(Segment::encode(fingerprint, first_round, curves, &model)?);
+            let bytes_per_round = model.len() / (end - first_round) as usize;
+            self.rounds_per_segment = (SEGMENT_BYTES / bytes_per_round.max(1)).max(1) as u32;
+            first_round = end;
+        }
+        Ok(segments)
     }
 
     /// The model up to the best round.
     pub(super) fn finish(self) -> Result<Trained, TrainError> {
         let Self { mut booster, train_curve, validation_curve, best_iteration, .. } = self;
         if (best_iteration as usize) + 1 < train_curve.len() {
-            booster = booster.first(best_iteration + 1)?;
+            booster = booster.slice(0..best_iteration + 1)?;
         }
         if let Some(trees) = &self.earlier {
             booster = Booster::loaded(self.api, &trees.put_into(&booster.save(Format::Ubj)?)?)?;

@@ -40,6 +40,9 @@ pub enum TrainError {
     /// libxgboost wrote a model that cannot be cut into trees.
     #[error(transparent)]
     Malformed(#[from] MalformedModel),
+    /// A checkpoint could not be compressed.
+    #[error("a checkpoint cannot be compressed")]
+    Compression(#[from] std::io::Error),
     /// libxgboost wrote a model that the codec does not read.
     #[error("libxgboost's model cannot be decoded")]
     Decode(#[from] DecodeError),

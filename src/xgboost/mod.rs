@@ -36,7 +36,7 @@ mod resume;
 pub mod train;
 mod ubjson;
 
-pub use checkpoint::{Checkpoint, CheckpointError, Checkpoints};
+pub use checkpoint::{Checkpoint, CheckpointError, Checkpoints, Segment};
 pub use dataset::Dataset;
 pub use error::TrainError;
 pub use inputs::Inputs;

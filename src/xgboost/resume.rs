@@ -4,8 +4,8 @@
 //! not saved; a booster that loads a model starts a new one. So a new booster goes through the earlier
 //! rounds once more, on a table of one row that its base score fits: it draws as it did, in 0.04 ms a
 //! round, and each tree is a lone leaf of 0. The rows start from what the earlier trees sum to
-//! (`base_margin`), added up by libxgboost in the order in which it added them before. In every model
-//! file that is written later, the earlier trees take the places of the stand-ins, byte for byte.
+//! (`base_margin`), added up by libxgboost in the order in which it added them before. In the model file
+//! that is written at the end, the earlier trees take the places of the stand-ins.
 
 use std::num::NonZeroUsize;
 use std::ops::{ControlFlow, Range};
@@ -18,10 +18,13 @@ use super::booster::Booster;
 use super::dataset::Dataset;
 use super::dmatrix::DMatrix;
 use super::error::TrainError;
-use super::ubjson::{MalformedModel, elements_at};
+use super::ubjson::{MalformedModel, elements_at, integer, number_at};
 
 /// Where the trees stand in a model file.
 const TREES: [&str; 4] = ["learner", "gradient_booster", "model", "trees"];
+
+/// Where a tree holds its place among the others.
+const TREE_ID: [&str; 1] = ["id"];
 
 /// Rounds that rows catch up with in one call: seconds at most for ten million rows.
 const ROUNDS_AT_A_TIME: u32 = 32;
@@ -31,15 +34,20 @@ pub(super) type GoOn<'a> = &'a mut dyn FnMut() -> ControlFlow<()>;
 
 /// The trees of before a checkpoint.
 pub(super) struct EarlierTrees {
-    model: Vec<u8>,
-    trees: Vec<Range<usize>>,
+    /// Models with the trees of some rounds each, in their order, and where each tree stands in its model.
+    models: Vec<(Vec<u8>, Vec<Range<usize>>)>,
+    n_trees: u32,
 }
 
 impl EarlierTrees {
-    /// The trees of a model in UBJSON, which must be so many.
-    pub(super) fn new(model: Vec<u8>, n_trees: usize) -> Result<Self, MalformedModel> {
-        let trees = elements_at(&model, &TREES)?;
-        if trees.len() == n_trees { Ok(Self { model, trees }) } else { Err(MalformedModel) }
+    /// The trees of models in UBJSON, of which there must be so many.
+    pub(super) fn new(models: Vec<Vec<u8>>, n_trees: usize) -> Result<Self, MalformedModel> {
+        let with_trees = |model: Vec<u8>| elements_at(&model, &TREES).map(|trees| (model, trees));
+        let models = models.into_iter().map(with_trees).collect::<Result<Vec<_>, _>>()?;
+        if models.is_empty() || models.iter().map(|(_, trees)| trees.len()).sum::<usize>() != n_trees {
+            return Err(MalformedModel);
+        }
+        Ok(Self { models, n_trees: n_trees as u32 })
     }
 
     /// Lets rows start from the sums of these trees.
@@ -50,17 +58,15 @@ impl EarlierTrees {
         n_threads: NonZeroUsize,
         go_on: GoOn<'_>,
     ) -> Result<(), TrainError> {
-        let mut booster = Booster::loaded(api, &self.model)?;
-        booster.set_threads(n_threads)?;
-        for end in self.ends() {
-            for matrix in &*rows {
-                booster.margins_of_first(end, matrix)?;
+        for (model, _) in &self.models {
+            let mut booster = Booster::loaded(api, model)?;
+            booster.set_threads(n_threads)?;
+            for matrix in &mut *rows {
+                // The first model starts from its base score, every other one from the margins before.
+                let margins = booster.margins(matrix)?.to_vec();
+                matrix.set_base_margin(&margins)?;
             }
             ask(go_on)?;
-        }
-        for matrix in rows {
-            let margins = booster.margins(matrix)?.to_vec();
-            matrix.set_base_margin(&margins)?;
         }
         Ok(())
     }
@@ -77,7 +83,8 @@ impl EarlierTrees {
         go_on: GoOn<'_>,
     ) -> Result<(), TrainError> {
         let features = Matrix::from_columns(vec![vec![0.0]; training.features.n_cols()]);
-        let target = [base_score::of_ubj(&self.model)?];
+        let (first, _) = self.models.first().ok_or(MalformedModel)?;
+        let target = [base_score::of_ubj(first)?];
         let row = DMatrix::new(api, &Dataset { features: &features, target: &target, ..*training }, 1)?;
         let mut round = 0;
         for end in self.ends() {
@@ -98,19 +105,28 @@ impl EarlierTrees {
 
     /// After which rounds rows catch up.
     fn ends(&self) -> impl Iterator<Item = u32> {
-        let all = self.trees.len() as u32;
+        let all = self.n_trees;
         (1..=all).filter(move |&rounds| rounds.is_multiple_of(ROUNDS_AT_A_TIME) || rounds == all)
     }
 
     /// Puts these trees in the places of their stand-ins, as far as the model has them.
     pub(super) fn put_into(&self, model: &[u8]) -> Result<Vec<u8>, MalformedModel> {
         let stand_ins = elements_at(model, &TREES)?;
-        let n = stand_ins.len().min(self.trees.len());
-        let (Some(first), Some(last)) = (stand_ins.first(), stand_ins[..n].last()) else {
-            return Err(MalformedModel);
-        };
-        let earlier = &self.model[self.trees[0].start..self.trees[n - 1].end];
-        Ok([&model[..first.start], earlier, &model[last.end..]].concat())
+        let trees =
+            self.models.iter().flat_map(|(model, trees)| trees.iter().map(|tree| &model[tree.clone()]));
+        let Some(first) = stand_ins.first() else { return Err(MalformedModel) };
+        let mut whole = model[..first.start].to_vec();
+        let mut end = first.start;
+        for (id, (tree, stand_in)) in trees.zip(&stand_ins).enumerate() {
+            // In its own model it was counted from 0.
+            let number = number_at(tree, &TREE_ID)?;
+            whole.extend(&tree[..number.start]);
+            whole.extend(integer(id as i64));
+            whole.extend(&tree[number.end..]);
+            end = stand_in.end;
+        }
+        whole.extend(&model[end..]);
+        Ok(whole)
     }
 }
 

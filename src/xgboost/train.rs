@@ -15,7 +15,7 @@ use std::ops::ControlFlow;
 use crate::forest::Ensemble;
 
 use super::boosting::Boosting;
-use super::checkpoint::Checkpoints;
+use super::checkpoint::{Checkpoint, Checkpoints};
 use super::dataset::Dataset;
 use super::error::TrainError;
 use super::inputs::Inputs;
@@ -101,14 +101,18 @@ pub fn train_resumable(
     if last.as_ref().is_some_and(|last| last.fingerprint != fingerprint) {
         return Err(TrainError::ForeignCheckpoint);
     }
+    let mut kept = last.as_ref().map_or(0, Checkpoint::rounds);
     let mut boosting = Boosting::resume(library.api(), inputs, n_threads, last, go_on)?;
     while let Some(index) = boosting.next_round() {
         if on_round(boosting.grow(index)?).is_break() {
             return Err(TrainError::Cancelled);
         }
         let is_due = (index + 1).is_multiple_of(every.get()) && boosting.next_round().is_some();
-        if is_due && is_wanted() && keep(boosting.checkpoint(fingerprint)?).is_break() {
-            return Err(TrainError::Cancelled);
+        if is_due && is_wanted() {
+            if keep(boosting.segments(fingerprint, kept)?).is_break() {
+                return Err(TrainError::Cancelled);
+            }
+            kept = index + 1;
         }
     }
     boosting.finish()

@@ -37,6 +37,20 @@ pub(super) fn elements_at(document: &[u8], path: &[&str]) -> Result<Vec<Range<us
     Ok(elements)
 }
 
+/// Where the number at a path of keys stands, its marker included.
+pub(super) fn number_at(document: &[u8], path: &[&str]) -> Result<Range<usize>, MalformedModel> {
+    let mut cursor = Cursor::at_value(document, path)?;
+    let start = cursor.at;
+    let size = size_of_number(cursor.byte()?)?;
+    cursor.take(size)?;
+    Ok(start..cursor.at)
+}
+
+/// A number with its marker.
+pub(super) fn integer(value: i64) -> Vec<u8> {
+    [b"L", &value.to_be_bytes()[..]].concat()
+}
+
 struct Cursor<'a> {
     document: &'a [u8],
     at: usize,
@@ -191,6 +205,10 @@ pub(super) mod tests {
         assert_eq!(trees[0].end, trees[1].start);
         assert_eq!(document[trees[1].clone()][..13], *b"{L\0\0\0\0\0\0\0\x02idi");
         assert_eq!(elements_at(&document, &["names"]).expect("there").len(), 2);
+        let tree = &document[trees[1].clone()];
+        assert_eq!(tree[number_at(tree, &["id"]).expect("there")], *b"i\x01");
+        let three = object(&[("a", integer(-2)), ("b", integer(3))]);
+        assert_eq!(three[number_at(&three, &["b"]).expect("there")], *b"L\0\0\0\0\0\0\0\x03");
     }
 
     #[test]
@@ -198,6 +216,7 @@ pub(super) mod tests {
         let document = document();
         assert_eq!(text_at(&document, &["model", "name"]), Err(MalformedModel));
         assert_eq!(text_at(&document, &["model"]), Err(MalformedModel));
+        assert_eq!(number_at(&document, &["model", "score"]), Err(MalformedModel));
         assert_eq!(elements_at(&document, &["model", "score"]), Err(MalformedModel));
         for end in 0..document.len() - 2 {
             assert_eq!(text_at(&document[..end], &["model", "score"]), Err(MalformedModel), "{end}");

@@ -103,6 +103,28 @@ async fn the_end_of_a_job_wakes_a_worker_for_the_next_one_of_its_tenant() {
     listening.await.expect("ends");
 }
 
+#[tokio::test]
+async fn a_segment_replaces_what_starts_where_it_does_or_later() {
+    let queue = Queue::new().await;
+    queue.enqueue(0).await;
+    let claim = queue.claim().await.expect("a job");
+    let cases: [(u32, &[u8], &[&[u8]]); 6] = [
+        (0, b"a", &[b"a"]),
+        (90, b"b", &[b"a", b"b"]),
+        // The answer was lost: it comes again.
+        (90, b"b", &[b"a", b"b"]),
+        (100, b"c", &[b"a", b"b", b"c"]),
+        (90, b"d", &[b"a", b"d"]),
+        (0, b"e", &[b"e"]),
+    ];
+    for (start, segment, expected) in cases {
+        let write = queue.jobs.write_checkpoint(&claim, start, segment);
+        assert!(scope(claim.tenant, write).await.expect("writes"));
+        let kept = scope(claim.tenant, queue.jobs.read_checkpoint(&claim)).await.expect("reads");
+        assert_eq!(kept, expected);
+    }
+}
+
 /// Whatever a statement says.
 #[tokio::test]
 async fn no_statement_brings_a_job_where_its_state_does_not_lead() {

@@ -121,7 +121,7 @@ impl Model {
             Op::Claim => Answer::Claimed(self.claim()),
             Op::Beat(claim) => Answer::Beat(self.beat(claim)),
             Op::Checkpoint(claim) => Answer::Held(self.held(claim).is_some_and(|job| {
-                job.files.insert("checkpoint");
+                job.files.insert("checkpoint/0000000000");
                 job.has_got_on = true;
                 true
             })),

@@ -122,7 +122,7 @@ impl World {
             }
             Op::Checkpoint(claim) => {
                 let claim = &self.claims[claim];
-                held(scope(claim.tenant, self.jobs.write_checkpoint(claim, b"trees")).await)
+                held(scope(claim.tenant, self.jobs.write_checkpoint(claim, 0, b"trees")).await)
             }
             Op::Register(claim) => {
                 let claim = &self.claims[claim];

@@ -5,27 +5,39 @@ use std::ops::ControlFlow;
 
 use binah_ml::dev;
 use binah_ml::xgboost::{
-    Checkpoint, Checkpoints, Inputs, Library, Params, Search, TrainError, Trained, train, train_resumable,
+    Checkpoint, Checkpoints, Inputs, Library, Params, Search, Segment, TrainError, Trained, train,
+    train_resumable,
 };
 
 use super::data::{self, Table};
 use super::{SEED, fit, library, threads};
 
-/// Trains until `dies_after` rounds have ended in this life; what is left is the last checkpoint's bytes.
+/// What a training that died has left behind.
+type Left = Vec<Vec<u8>>;
+
+fn checkpoint(left: &Left) -> Option<Checkpoint> {
+    (!left.is_empty()).then(|| Checkpoint::decode(left).expect("as it was written"))
+}
+
+/// Trains until `dies_after` rounds have ended in this life.
 fn live(
     library: &Library,
     inputs: Inputs<'_>,
     every: u32,
     n_threads: usize,
-    left: &mut Option<Vec<u8>>,
+    left: &mut Left,
     dies_after: u32,
 ) -> Option<Trained> {
-    let last = left.take().map(|bytes| Checkpoint::decode(&bytes).expect("as it was written"));
+    let last = checkpoint(left);
     let first_round = last.as_ref().map_or(0, Checkpoint::rounds);
-    *left = last.as_ref().map(Checkpoint::encode);
-    let mut keep = |checkpoint: Checkpoint| {
-        assert!(checkpoint.rounds().is_multiple_of(every));
-        *left = Some(checkpoint.encode());
+    let mut kept = first_round;
+    let mut keep = |segments: Vec<Segment>| {
+        for segment in segments {
+            assert_eq!(segment.first_round, kept);
+            left.push(segment.bytes);
+            kept = checkpoint(left).expect("one").rounds();
+        }
+        assert!(kept.is_multiple_of(every));
         ControlFlow::Continue(())
     };
     let mut next = first_round;
@@ -48,7 +60,7 @@ fn live(
 /// The model of a training with a checkpoint every `every` rounds that dies after each of `lives`, at
 /// another number of threads each time.
 fn with_deaths(library: &Library, inputs: Inputs<'_>, every: u32, lives: &[u32]) -> Trained {
-    let mut left = None;
+    let mut left = Left::new();
     for (i, &rounds) in lives.iter().enumerate() {
         let finished = live(library, inputs, every, 1 + i % 2, &mut left, rounds);
         assert!(finished.is_none(), "it was to die after {rounds} rounds");
@@ -147,10 +159,9 @@ fn a_checkpoint_goes_on_with_its_own_training_alone() {
     let library = library();
     let (rows, params) = (data::generated(300, 1), drawings()[0].1.clone());
     let inputs = inputs(&rows, None, &params);
-    let mut left = None;
+    let mut left = Left::new();
     assert!(live(&library, inputs, 5, 1, &mut left, 12).is_none());
-    let bytes = left.expect("two checkpoints");
-    let checkpoint = Checkpoint::decode(&bytes).expect("whole");
+    let checkpoint = checkpoint(&left).expect("two checkpoints");
     assert_eq!(checkpoint.rounds(), 10);
     let other_rows = data::generated(300, 2);
     let other_params = Params { max_depth: 4, ..params.clone() };
@@ -178,8 +189,8 @@ fn a_checkpoint_goes_on_with_its_own_training_alone() {
 fn whoever_keeps_checkpoints_may_end_the_training() {
     let (rows, params) = (data::generated(300, 1), drawings()[0].1.clone());
     let mut kept = Vec::new();
-    let mut keep = |checkpoint: Checkpoint| {
-        kept.push(checkpoint.rounds());
+    let mut keep = |segments: Vec<Segment>| {
+        kept.extend(segments.iter().map(|segment| segment.first_round));
         if kept.len() == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let every = NonZeroU32::new(4).expect("not 0");
@@ -198,7 +209,7 @@ fn whoever_keeps_checkpoints_may_end_the_training() {
     let result =
         train_resumable(&library(), inputs(&rows, None, &params), threads(1), checkpoints, &mut count);
     assert!(matches!(result, Err(TrainError::Cancelled)));
-    assert_eq!((kept, rounds), (vec![4, 8], 8));
+    assert_eq!((kept, rounds), (vec![0, 4], 8));
 }
 
 #[test]
@@ -206,9 +217,9 @@ fn a_training_may_be_ended_while_it_catches_up() {
     let library = library();
     let (rows, params) = (data::generated(300, 1), Params { n_estimators: 200, ..Params::default() });
     let inputs = inputs(&rows, None, &params);
-    let mut left = None;
+    let mut left = Left::new();
     assert!(live(&library, inputs, 150, 1, &mut left, 160).is_none());
-    let last = Checkpoint::decode(&left.expect("a checkpoint")).expect("whole");
+    let last = checkpoint(&left).expect("a checkpoint");
     // Counted from the margins of the first rounds to the last replayed round.
     let mut stop_at = 1;
     loop {
