@@ -6,7 +6,7 @@
 //! a plain run in Python, with it Python needs the same setting. The curves are summed here in row
 //! order: libxgboost's own metric depends on the thread count in the last digit.
 //!
-//! A training can be continued from a [`Checkpoint`](super::Checkpoint), and ends in the bytes that it
+//! A training can be continued from a [`Checkpoint`], and ends in the bytes that it
 //! would have had without a break.
 
 use std::num::NonZeroUsize;

@@ -108,20 +108,19 @@ async fn a_segment_replaces_what_starts_where_it_does_or_later() {
     let queue = Queue::new().await;
     queue.enqueue(0).await;
     let claim = queue.claim().await.expect("a job");
-    let cases: [(u32, &[u8], &[&[u8]]); 6] = [
-        (0, b"a", &[b"a"]),
-        (90, b"b", &[b"a", b"b"]),
+    for (start, segment, expected) in [
+        (0, "a", "a"),
+        (90, "b", "ab"),
         // The answer was lost: it comes again.
-        (90, b"b", &[b"a", b"b"]),
-        (100, b"c", &[b"a", b"b", b"c"]),
-        (90, b"d", &[b"a", b"d"]),
-        (0, b"e", &[b"e"]),
-    ];
-    for (start, segment, expected) in cases {
-        let write = queue.jobs.write_checkpoint(&claim, start, segment);
+        (90, "b", "ab"),
+        (100, "c", "abc"),
+        (90, "d", "ad"),
+        (0, "e", "e"),
+    ] {
+        let write = queue.jobs.write_checkpoint(&claim, start, segment.as_bytes());
         assert!(scope(claim.tenant, write).await.expect("writes"));
         let kept = scope(claim.tenant, queue.jobs.read_checkpoint(&claim)).await.expect("reads");
-        assert_eq!(kept, expected);
+        assert_eq!(kept.concat(), expected.as_bytes());
     }
 }
 
