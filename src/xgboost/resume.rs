@@ -27,7 +27,7 @@ const TREES: [&str; 4] = ["learner", "gradient_booster", "model", "trees"];
 const TREE_ID: [&str; 1] = ["id"];
 
 /// Rounds that rows catch up with in one call: seconds at most for ten million rows.
-const ROUNDS_AT_A_TIME: u32 = 32;
+const ROUNDS_AT_A_TIME: usize = 32;
 
 /// Asked between such calls.
 pub(super) type GoOn<'a> = &'a mut dyn FnMut() -> ControlFlow<()>;
@@ -86,13 +86,11 @@ impl EarlierTrees {
         let (first, _) = self.models.first().ok_or(MalformedModel)?;
         let target = [base_score::of_ubj(first)?];
         let row = DMatrix::new(api, &Dataset { features: &features, target: &target, ..*training }, 1)?;
-        let mut round = 0;
-        for end in self.ends() {
+        for begin in (0..self.n_trees).step_by(ROUNDS_AT_A_TIME) {
             // For one row threads cost more than they bring.
             booster.set_threads(NonZeroUsize::MIN)?;
-            while round < end {
+            for round in (begin..self.n_trees).take(ROUNDS_AT_A_TIME) {
                 booster.update(round, &row)?;
-                round += 1;
             }
             booster.set_threads(n_threads)?;
             for matrix in rows {
@@ -101,12 +99,6 @@ impl EarlierTrees {
             ask(go_on)?;
         }
         Ok(())
-    }
-
-    /// After which rounds rows catch up.
-    fn ends(&self) -> impl Iterator<Item = u32> {
-        let all = self.n_trees;
-        (1..=all).filter(move |&rounds| rounds.is_multiple_of(ROUNDS_AT_A_TIME) || rounds == all)
     }
 
     /// Puts these trees in the places of their stand-ins, as far as the model has them.
